@@ -1,0 +1,52 @@
+# make run: a running platform. make test: lint, types, tests. Both work on a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: run demo test lint types bench lock clean
+
+run: $(VENV)/.runtime
+	@exec $(BIN)/fks up
+
+demo: $(VENV)/.runtime
+	@exec $(BIN)/fks demo
+
+test: $(VENV)/.dev lint types
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks
+
+# The pinned sets: names, versions and hashes, no download address.
+COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+lock: $(VENV)/bin/uv
+	$(COMPILE) -o requirements.txt
+	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile -q --group installer --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-installer.txt
+
+$(VENV)/bin/uv: requirements-installer.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes -r requirements-installer.txt
+	@touch $@
+
+# Byte code is compiled at install: every scheduled run is a new process and would otherwise compile ccxt again.
+$(VENV)/.runtime: $(VENV)/bin/uv requirements.txt pyproject.toml
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
