@@ -1,0 +1,1 @@
+"""The stack: PostgreSQL, Prefect server, work pool, deployments, automations, worker, and the `fks` command."""

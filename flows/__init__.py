@@ -1,0 +1,1 @@
+"""Orchestration only: Prefect flows and tasks. No class, no arithmetic, no SQL."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: tables, stores and migrations."""

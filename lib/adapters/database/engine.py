@@ -1,0 +1,48 @@
+"""Engines: pooled connections that speak UTC, and errors of our own tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
+
+from lib.errors import DatabaseUnavailable, EnvironmentRefused
+
+DISK_FULL = {"53100", "53200"}  # SQLSTATE disk_full, out_of_memory
+
+
+def make_engine(url: str) -> Engine:
+    """Return a pooled engine for a ``postgresql://`` URL; nothing is connected yet.
+
+    A connection that died while idle (a restarted server) is noticed and replaced before use.
+    """
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        pool_size=5,
+        connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "fks"},
+    )
+
+
+@contextmanager
+def database_errors(doing: str) -> Iterator[None]:
+    """Translate the driver's errors while `doing` something ("storing candles of BTC/USDT 1h").
+
+    Raises:
+        DatabaseUnavailable: The server refused or lost the connection.
+        EnvironmentRefused: The database's disk is full.
+    """
+    try:
+        yield
+    except DBAPIError as error:
+        sqlstate = getattr(error.orig, "pgcode", None)
+        if sqlstate in DISK_FULL:
+            raise EnvironmentRefused(
+                f"The database's disk is full while {doing}. Free space there; the next run carries on."
+            ) from error
+        lost = error.connection_invalidated or isinstance(error, OperationalError)
+        if lost or (sqlstate or "").startswith(("08", "57P")):
+            raise DatabaseUnavailable(f"The database went away while {doing}; trying again.") from error
+        raise

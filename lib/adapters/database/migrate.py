@@ -1,0 +1,25 @@
+"""Running the migrations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["url"] = url  # not a main option: those interpolate % and may be logged
+    return config
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the database at `url` to `revision`; safe to run twice, and by two processes at once."""
+    command.upgrade(_config(url), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the database back to `revision` ("base" removes every table, and with it all data)."""
+    command.downgrade(_config(url), revision)

@@ -1,0 +1,1 @@
+"""Alembic migrations; `lib.adapters.database.migrate` runs them."""

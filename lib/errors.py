@@ -1,0 +1,112 @@
+"""The one tree of errors, named by the reaction they ask for.
+
+::
+
+    FksError
+    ├── RetryableError            try again by itself: nothing was decided yet
+    │   ├── ExchangeUnavailable   network, timeout, maintenance, 5xx
+    │   ├── RateLimited           429 or 418: everyone pauses until `retry_at`
+    │   └── DatabaseUnavailable   connection refused or lost
+    ├── OperatorError             a person must act; retrying cannot help
+    │   ├── SettingsError         a setting is missing, misspelt or contradictory
+    │   ├── CredentialsRefused    key, secret or permission refused by the exchange
+    │   ├── OrderRefused          funds, filters or our own checks refuse an order
+    │   └── EnvironmentRefused    port taken, disk full, folder not writable, wrong server version
+    ├── DataError                 what came back cannot be used; nothing of it was stored
+    │   ├── BadAnswer             not JSON, wrong types, wrong counts, impossible values
+    │   ├── UnknownSymbol         the exchange does not have it (any more)
+    │   ├── SymbolHalted          it exists and does not trade
+    │   └── StalePrice            older than the operator allows
+    └── AllItemsFailed            every item of a task failed: the task fails, with each item's error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+
+class FksError(Exception):
+    """Base of every error this platform raises on purpose."""
+
+
+class RetryableError(FksError):
+    """Trying again later may succeed without a person."""
+
+
+class ExchangeUnavailable(RetryableError):
+    """The exchange did not answer, or answered that it cannot now."""
+
+
+class RateLimited(RetryableError):
+    """The exchange asks everyone at this address to pause.
+
+    Attributes:
+        retry_at: The UTC instant from which requests are allowed again.
+        banned: True for HTTP 418 (an address ban), False for 429.
+    """
+
+    def __init__(self, message: str, *, retry_at: datetime, banned: bool = False) -> None:
+        super().__init__(message)
+        self.retry_at = retry_at
+        self.banned = banned
+
+
+class DatabaseUnavailable(RetryableError):
+    """The database refused or lost the connection."""
+
+
+class OperatorError(FksError):
+    """Only a person can mend this; the message says how."""
+
+
+class SettingsError(OperatorError):
+    """A setting is missing, misspelt or contradicts another."""
+
+
+class CredentialsRefused(OperatorError):
+    """The exchange refused the key, its signature or its permissions."""
+
+
+class OrderRefused(OperatorError):
+    """An order that the exchange or our own checks refuse."""
+
+
+class EnvironmentRefused(OperatorError):
+    """The machine does not offer what is needed: port, disk, folder, version."""
+
+
+class DataError(FksError):
+    """What came back cannot be used; nothing of it was stored."""
+
+
+class BadAnswer(DataError):
+    """An answer of the exchange that is malformed or impossible."""
+
+
+class UnknownSymbol(DataError):
+    """The exchange does not have this symbol, or has it no longer."""
+
+
+class SymbolHalted(DataError):
+    """The symbol exists and does not trade at the moment."""
+
+
+class StalePrice(DataError):
+    """A price that is older than the operator allows."""
+
+
+class AllItemsFailed(FksError):
+    """Every item of a task failed.
+
+    Attributes:
+        errors: The message of each failed item, by the item's name.
+        retryable: True when at least one item failed with a `RetryableError`.
+    """
+
+    def __init__(self, task: str, errors: Mapping[str, str], *, retryable: bool) -> None:
+        shown = "; ".join(f"{name}: {error}" for name, error in list(errors.items())[:3])
+        more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
+        super().__init__(f"{task}: all {len(errors)} items failed. {shown}{more}")
+        self.errors = dict(errors)
+        self.retryable = retryable

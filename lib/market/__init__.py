@@ -1,0 +1,1 @@
+"""Market data: candles, their gaps, and keeping them in step with the exchange."""

@@ -1,0 +1,1 @@
+"""The portfolio: positions from fills, their valuation, and stop losses."""

@@ -1,0 +1,98 @@
+"""What a task reports: a status, counts, and each item with its error."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict
+
+from lib.errors import AllItemsFailed
+
+
+class Status(StrEnum):
+    """Outcome of an item or of a task."""
+
+    OK = "ok"
+    PARTIAL = "partial"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+
+
+class Item(BaseModel):
+    """One thing a task worked on.
+
+    Attributes:
+        name: What it is, in the users' words: "BTC/USDT 1h", "SOL/USDT", "discord".
+        status: `ok`, `skipped` (nothing had to be done) or `failed`.
+        detail: What was done, why it was skipped, or the error with its remedy.
+        retryable: For a failed item: whether trying again may help.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    status: Status
+    detail: str = ""
+    retryable: bool = False
+
+
+class TaskResult(BaseModel):
+    """The typed record that every task returns.
+
+    Attributes:
+        task: The task's name.
+        status: `ok`, `partial` (some items failed) or `skipped` (nothing had to be done).
+        counts: What was done, by the counted thing: ``{"candles": 40, "fresh": 3}``.
+        items: Every item with its outcome.
+        started_at: UTC.
+        finished_at: UTC.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    task: str
+    status: Status
+    counts: Mapping[str, int]
+    items: tuple[Item, ...]
+    started_at: datetime
+    finished_at: datetime
+
+    @property
+    def failed(self) -> tuple[Item, ...]:
+        """The items that failed."""
+        return tuple(item for item in self.items if item.status is Status.FAILED)
+
+    @property
+    def summary(self) -> str:
+        """One line for a run's name or log: ``partial: 40 candles, 1 failed (SOL/USDT 1h)``."""
+        words = [f"{count} {name}" for name, count in self.counts.items() if count]
+        if self.failed:
+            names = ", ".join(item.name for item in self.failed[:3])
+            more = ", …" if len(self.failed) > 3 else ""
+            words.append(f"{len(self.failed)} failed ({names}{more})")
+        return f"{self.status}: {', '.join(words) or 'nothing to do'}"
+
+
+def calc_status(task: str, items: Sequence[Item]) -> Status:
+    """Return the status that these items add up to.
+
+    Returns:
+        `skipped` when no item was worked on, `ok` when none failed, `partial` when some failed.
+
+    Raises:
+        AllItemsFailed: When there are items and every one failed.
+    """
+    by_status = Counter(item.status for item in items)
+    failed = [item for item in items if item.status is Status.FAILED]
+    if failed and not by_status[Status.OK] and not by_status[Status.PARTIAL]:
+        if not by_status[Status.SKIPPED]:
+            raise AllItemsFailed(
+                task, {item.name: item.detail for item in failed}, retryable=any(i.retryable for i in failed)
+            )
+        return Status.PARTIAL
+    if failed or by_status[Status.PARTIAL]:
+        return Status.PARTIAL
+    return Status.OK if by_status[Status.OK] else Status.SKIPPED

@@ -1,0 +1,202 @@
+"""The one reader of the environment: `FKS_*` variables and the `.env` file of the project's root.
+
+A variable that begins with `FKS_` and that nothing reads is refused: a typing error in a stop-loss setting must not
+silently mean the default.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lib.errors import SettingsError
+from lib.notifications.messages import MessageType, Severity
+from lib.params import SymbolName, Timeframe
+
+PROJECT_ROOT = Path(__file__).resolve().parent.parent
+SIMULATOR = "simulator"
+TEST_VARIABLES = {"FKS_REAL_DATA", "FKS_ROOT"}  # read by tests and by prefect.yaml, not by Settings
+
+
+class AccountKind(StrEnum):
+    """`live`: orders and fills on the exchange, with keys. `paper`: a ledger of our own, without keys."""
+
+    LIVE = "live"
+    PAPER = "paper"
+
+
+class AccountSettings(BaseModel):
+    """One account: ``FKS_ACCOUNTS__MAIN__KIND=live``, ``FKS_ACCOUNTS__MAIN__API_KEY=…``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: AccountKind = AccountKind.PAPER
+    api_key: SecretStr | None = None
+    api_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _keys_fit_kind(self) -> Self:
+        keys = bool(self.api_key), bool(self.api_secret)
+        if self.kind is AccountKind.LIVE and not all(keys):
+            raise ValueError("a live account needs api_key and api_secret; set both or use kind=paper")
+        if self.kind is AccountKind.PAPER and any(keys):
+            raise ValueError("a paper account has no keys; remove them or use kind=live")
+        return self
+
+
+class ChannelSettings(BaseModel):
+    """One channel: ``FKS_CHANNELS__DISCORD__URL=discord://…`` (any Apprise URL).
+
+    Attributes:
+        url: The Apprise URL; a secret.
+        types: Which messages it wants; empty means all.
+        min_severity: From which severity on.
+        order: Its place for escalation: an urgent message goes on to the next channel when this one is silent.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: SecretStr
+    types: frozenset[MessageType] = frozenset()
+    min_severity: Severity = Severity.INFO
+    order: int = 0
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. Every field can be given as ``FKS_<NAME>``; nested ones with ``__``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="FKS_",
+        env_nested_delimiter="__",
+        env_file=PROJECT_ROOT / ".env",
+        extra="ignore",  # foreign lines of .env; our own misspelt ones are refused by load_settings
+        frozen=True,
+        hide_input_in_errors=True,  # an error must not print a key
+    )
+
+    home: Path = Field(PROJECT_ROOT / ".fks", description="Folder of the data, logs and generated passwords.")
+    database_url: SecretStr | None = Field(
+        None, description="postgresql://… of an own server; without it the embedded one is used."
+    )
+    prefect_port: Annotated[int, Field(ge=1, le=65535)] = 4200
+    simulator_port: Annotated[int, Field(ge=1, le=65535)] = 4280
+    log_level: str = "INFO"
+
+    exchange: str = Field(SIMULATOR, description="simulator, binance, or any spot exchange id of ccxt.")
+    exchange_url: str | None = Field(
+        None, description="Base URL of a Binance-like server; the simulator's is set by itself."
+    )
+    exchange_sandbox: bool = Field(False, description="Use the exchange's test network.")
+    exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10
+    exchange_weight_per_minute: Annotated[int, Field(ge=100)] = Field(
+        6000, description="Request weight shared by all processes (Binance: 6000)."
+    )
+    exchange_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Requests in flight per process.")
+    clock_offset_alert_ms: Annotated[int, Field(ge=1)] = 500
+
+    quote_asset: str = "USDT"
+    mains: tuple[str, ...] = ("BTC", "ETH", "BNB")
+    alts: tuple[str, ...] = ("ADA", "SOL", "DOT", "POL", "AVAX", "LINK", "ATOM")
+    history_days: dict[Timeframe, Annotated[int, Field(ge=1)]] = Field(
+        {"5m": 30, "1h": 730, "4h": 730, "1d": 1825},
+        description="The timeframes kept, and how many days of each are backfilled at first.",
+    )
+    sync_wait_seconds: Annotated[float, Field(ge=0)] = Field(
+        20, description="How long a sync waits for another one that does the same work."
+    )
+    gap_settle_seconds: Annotated[int, Field(ge=60)] = Field(
+        3600, description="A gap is marked verified absent only when it is older than this."
+    )
+
+    accounts: dict[str, AccountSettings] = Field(default_factory=dict)
+    stop_price_max_age_seconds: Annotated[int, Field(ge=10)] = 120
+    stop_realert_minutes: Annotated[int, Field(ge=1)] = 30
+
+    channels: dict[str, ChannelSettings] = Field(default_factory=dict)
+    escalation_seconds: Annotated[int, Field(ge=10)] = 120
+
+    @field_validator("mains", "alts")
+    @classmethod
+    def _assets_are_named_once(cls, assets: tuple[str, ...]) -> tuple[str, ...]:
+        upper = tuple(asset.strip().upper() for asset in assets)
+        if len(set(upper)) != len(upper):
+            raise ValueError(f"an asset is named twice: {', '.join(upper)}")
+        return upper
+
+    @model_validator(mode="after")
+    def _values_agree(self) -> Self:
+        both = set(self.mains) & set(self.alts)
+        if both:
+            raise ValueError(f"{', '.join(sorted(both))} is in mains and in alts; keep it in one")
+        if self.quote_asset in {*self.mains, *self.alts}:
+            raise ValueError(f"quote_asset {self.quote_asset} is also among mains or alts; remove it there")
+        if not self.mains and not self.alts:
+            raise ValueError("mains and alts are both empty; name at least one asset")
+        if not self.history_days:
+            raise ValueError('history_days is empty; name at least one timeframe, as {"1h": 730}')
+        if self.exchange == SIMULATOR and self.exchange_sandbox:
+            raise ValueError("exchange_sandbox is for real exchanges; with exchange=simulator leave it out")
+        return self
+
+    @cached_property
+    def symbols(self) -> tuple[SymbolName, ...]:
+        """The symbols kept fresh, mains first."""
+        return tuple(f"{asset}/{self.quote_asset}" for asset in (*self.mains, *self.alts))
+
+    @cached_property
+    def timeframes(self) -> tuple[str, ...]:
+        """The timeframes kept."""
+        return tuple(self.history_days)
+
+    @cached_property
+    def effective_accounts(self) -> dict[str, AccountSettings]:
+        """The accounts given, else one that fits the exchange: the simulator's demo account, or an empty paper one."""
+        if self.accounts:
+            return self.accounts
+        if self.exchange == SIMULATOR:
+            keys = {"api_key": SecretStr("simulator-key"), "api_secret": SecretStr("simulator-secret")}
+            return {"demo": AccountSettings(kind=AccountKind.LIVE, **keys)}
+        return {"paper": AccountSettings()}
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read the environment and `.env`; `overrides` win (tests, command line).
+
+    Raises:
+        SettingsError: Names each setting that is wrong or unknown, why, and the nearest known name. Never a value.
+    """
+    _refuse_unknown(os.environ)
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        lines = [
+            f"FKS_{'__'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"
+            for problem in error.errors(include_input=False, include_url=False)
+        ]
+        raise SettingsError("Settings are wrong. " + "; ".join(lines)) from None
+
+
+def _refuse_unknown(environment: os._Environ[str] | dict[str, str]) -> None:
+    known = {f"FKS_{name.upper()}" for name in Settings.model_fields}
+    for variable in environment:
+        head = variable.split("__")[0].upper()
+        if not variable.upper().startswith("FKS_") or head in known or head in TEST_VARIABLES:
+            continue
+        near = difflib.get_close_matches(head, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else "See docs/operations.md for the settings."
+        raise SettingsError(f"Unknown setting {variable}. {hint}")
