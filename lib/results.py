@@ -75,6 +75,10 @@ class TaskResult(BaseModel):
             words.append(f"{len(self.failed)} failed ({names}{more})")
         return f"{self.status}: {', '.join(words) or 'nothing to do'}"
 
+    def render_tables(self) -> list[str]:
+        """Markdown a person looks for in this task's artifact; a result with more to show overrides it."""
+        return []
+
 
 def calc_status(task: str, items: Sequence[Item]) -> Status:
     """Return the status that these items add up to.

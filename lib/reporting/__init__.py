@@ -1,0 +1,1 @@
+"""What people read: run artifacts now, reports later."""

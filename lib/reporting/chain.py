@@ -1,0 +1,106 @@
+"""The artifact of one chain: what each task did, as a person would look for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabulate import tabulate
+
+from lib.results import Item, Status, TaskResult
+
+MARKS = {Status.OK: "✅", Status.PARTIAL: "⚠️", Status.SKIPPED: "⏭️", Status.FAILED: "❌"}
+MAX_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one task of a chain ended: with a result, or with an error's text.
+
+    Attributes:
+        task: The task's name.
+        result: What it returned; None when it failed.
+        error: Why it failed; None when it returned.
+    """
+
+    task: str
+    result: TaskResult | None = None
+    error: str | None = None
+
+    @property
+    def status(self) -> Status:
+        """The result's status, or `failed`."""
+        return self.result.status if self.result else Status.FAILED
+
+    @property
+    def line(self) -> str:
+        """One line for people."""
+        return self.result.summary if self.result else f"failed: {self.error}"
+
+
+def calc_chain_status(outcomes: Sequence[Outcome]) -> Status:
+    """Return `failed` when any task failed, else `partial` when any was, else `ok`."""
+    statuses = {outcome.status for outcome in outcomes}
+    for status in (Status.FAILED, Status.PARTIAL):
+        if status in statuses:
+            return status
+    return Status.OK
+
+
+def render_headline(outcomes: Sequence[Outcome]) -> str:
+    """Render what the chain did for a run's name: ``40 candles, 4 positions, 1 triggered``."""
+    words = [
+        f"{count} {name}"
+        for outcome in outcomes
+        if outcome.result
+        for name, count in outcome.result.counts.items()
+        if count
+    ]
+    failed = [outcome.task for outcome in outcomes if outcome.status is Status.FAILED]
+    if failed:
+        words.append(f"failed: {', '.join(failed)}")
+    return ", ".join(words) or "nothing to do"
+
+
+def render_chain(outcomes: Sequence[Outcome]) -> str:
+    """Render a chain as Markdown: one line a task, its tables, then every item that is not simply done."""
+    parts = [
+        tabulate(
+            [(MARKS[outcome.status], outcome.task, outcome.line) for outcome in outcomes],
+            headers=("", "task", "what it did"),
+            tablefmt="pipe",
+        )
+    ]
+    for outcome in outcomes:
+        if outcome.result:
+            parts.extend(outcome.result.render_tables())
+            parts.extend(_render_items(outcome.result))
+    return "\n\n".join(parts)
+
+
+def _render_items(result: TaskResult) -> list[str]:
+    """Failed items first; skipped ones are grouped by reason, because forty times "fresh" helps nobody."""
+    failed = [(MARKS[item.status], item.name, item.detail) for item in result.failed[:MAX_ROWS]]
+    told = [item for item in result.items if item.status in (Status.OK, Status.PARTIAL) and item.detail]
+    rows = (
+        failed
+        + [(MARKS[item.status], item.name, item.detail) for item in told[:MAX_ROWS]]
+        + _group_skipped(result.items)
+    )
+    if not rows:
+        return []
+    return [
+        f"### {result.task}",
+        tabulate(rows, headers=("", "item", "detail"), tablefmt="pipe", disable_numparse=True),
+    ]
+
+
+def _group_skipped(items: Sequence[Item]) -> list[tuple[str, str, str]]:
+    by_reason: dict[str, list[str]] = {}
+    for item in items:
+        if item.status is Status.SKIPPED:
+            by_reason.setdefault(item.detail, []).append(item.name)
+    return [
+        (MARKS[Status.SKIPPED], names[0] if len(names) == 1 else f"{len(names)} items", reason)
+        for reason, names in by_reason.items()
+    ]
