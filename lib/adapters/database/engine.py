@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.exc import DBAPIError, OperationalError
@@ -12,18 +13,17 @@ from lib.errors import DatabaseUnavailable, EnvironmentRefused
 
 DISK_FULL = {"53100", "53200"}  # SQLSTATE disk_full, out_of_memory
 
+# How every engine connects, also the one that a Prefect block makes.
+ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 5}
+CONNECT_ARGS: dict[str, Any] = {"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "fks"}
+
 
 def make_engine(url: str) -> Engine:
     """Return a pooled engine for a ``postgresql://`` URL; nothing is connected yet.
 
     A connection that died while idle (a restarted server) is noticed and replaced before use.
     """
-    return create_engine(
-        url,
-        pool_pre_ping=True,
-        pool_size=5,
-        connect_args={"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "fks"},
-    )
+    return create_engine(url, connect_args=CONNECT_ARGS, **ENGINE_OPTIONS)
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""What every flow and task shares: retries, the platform of the run, run names, artifacts, and late runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypedDict
+from uuid import UUID
+
+from prefect import Task, get_client, runtime
+from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import TaskRun
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed, State
+from prefect_sqlalchemy import SqlAlchemyConnector
+
+from lib.adapters.database.engine import ENGINE_OPTIONS
+from lib.errors import AllItemsFailed, DataError, OperatorError
+from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
+from lib.results import Status, TaskResult
+from lib.wiring import Platform, open_platform
+
+DATABASE_BLOCK = "fks-database"
+logger = logging.getLogger("lib.flows")
+_platform: ContextVar[Platform | None] = ContextVar("fks_platform", default=None)
+
+
+def may_succeed_later(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
+    """Tell whether a retry may help: not where a person must act, and not where the data is wrong."""
+    error = state.data
+    if isinstance(error, AllItemsFailed):
+        return error.retryable
+    return not isinstance(error, OperatorError | DataError)
+
+
+class TaskOptions(TypedDict):
+    """The options that all tasks share."""
+
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_jitter_factor: float
+    retry_condition_fn: Any
+    cache_policy: Any
+
+
+# Seconds, because the next run comes in five minutes and a stop loss must not wait for a long retry.
+RETRY: TaskOptions = {
+    "retries": 2,
+    "retry_delay_seconds": [2, 8],
+    "retry_jitter_factor": 0.5,
+    "retry_condition_fn": may_succeed_later,
+    "cache_policy": NO_CACHE,
+}
+
+
+@asynccontextmanager
+async def platform() -> AsyncIterator[Platform]:
+    """Open the platform once for a flow run; its tasks get the same one.
+
+    The database comes from the block `fks-database`, which `fks up` and `fks apply` register.
+    """
+    if (shared := _platform.get()) is not None:
+        yield shared
+        return
+    block = await SqlAlchemyConnector.aload(DATABASE_BLOCK)
+    engine = block.get_engine(**ENGINE_OPTIONS)
+    async with open_platform(engine) as opened:
+        token = _platform.set(opened)
+        try:
+            yield opened
+        finally:
+            _platform.reset(token)
+            engine.dispose()
+
+
+def skip_when_late(every: timedelta) -> State[None] | None:
+    """Return a `Skipped` state when this scheduled run starts later than its interval allows, else None.
+
+    After an outage the scheduler's late runs all start at once; the newest one does the work of all.
+    A run that a person started is never late.
+    """
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None or not context.flow_run.auto_scheduled:
+        return None
+    due_at = runtime.flow_run.scheduled_start_time
+    late = datetime.now(UTC) - due_at
+    if late <= every:
+        return None
+    reason = f"Started {late.total_seconds():.0f} s late; the next run does its work (interval {every.total_seconds():.0f} s)."
+    logger.warning(reason)
+    return Completed(name="Skipped", message=reason)
+
+
+def conclude_task(result: TaskResult) -> State[TaskResult]:
+    """Turn a result into the task's state: its name shows `Partial` or `Skipped`, its message what was done."""
+    for item in result.failed:
+        logger.error("%s: %s: %s", result.task, item.name, item.detail)
+    logger.info("%s: %s", result.task, result.summary)
+    names = {Status.PARTIAL: "Partial", Status.SKIPPED: "Skipped"}
+    return Completed(name=names.get(result.status, "Completed"), message=result.summary, data=result)
+
+
+async def conclude_chain(key: str, states: Sequence[tuple[str, State[Any]]]) -> State[None]:
+    """Publish the chain's artifact, name the run after what it did, and return the state it ends in.
+
+    Args:
+        key: The artifact's key, as "critical-path": its history is the chain's history.
+        states: Each task's name and final state, in order.
+
+    Returns:
+        `Completed`, `Partial` (type completed) or `Failed` with the first errors.
+    """
+    outcomes = [_outcome_of(task, state) for task, state in states]
+    headline = render_headline(outcomes)
+    await acreate_markdown_artifact(render_chain(outcomes), key=key, description=headline)
+    await _rename_run(f"{datetime.now(UTC):%H:%M} {headline}")
+    status = calc_chain_status(outcomes)
+    if status is Status.FAILED:
+        return Failed(message="; ".join(o.line for o in outcomes if o.status is Status.FAILED))
+    return Completed(name="Partial" if status is Status.PARTIAL else "Completed", message=headline)
+
+
+def _outcome_of(task: str, state: State[Any]) -> Outcome:
+    if state.is_completed():
+        data = getattr(state.data, "result", state.data)  # a finished run's data is wrapped in a record
+        return Outcome(task, result=data)
+    return Outcome(task, error=state.message or state.name)
+
+
+async def _rename_run(name: str) -> None:
+    context = FlowRunContext.get()
+    if context is not None and context.flow_run is not None:
+        async with get_client() as client:
+            await client.update_flow_run(context.flow_run.id, name=name[:200])
+
+
+class ProgressArtifact:
+    """A progress artifact that appears with the first report and is updated at most once a second."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._id: UUID | None = None
+        self._shown_at = datetime.min.replace(tzinfo=UTC)
+
+    async def show(self, done: int, total: int, what: str) -> None:
+        """Show `done` of `total`, with `what` as its text ("candles of BTC/USDT 1h")."""
+        now = datetime.now(UTC)
+        if now - self._shown_at < timedelta(seconds=1) and done < total:
+            return
+        self._shown_at = now
+        percent, text = 100 * done / max(total, 1), f"{what}: {done:,} of {total:,}"
+        if self._id is None:
+            self._id = await acreate_progress_artifact(percent, key=self._key, description=text)
+        else:
+            await aupdate_progress_artifact(self._id, percent, description=text)
