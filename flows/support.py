@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
 from prefect import Task, get_client, runtime
@@ -37,18 +37,8 @@ def may_succeed_later(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> 
     return not isinstance(error, OperatorError | DataError)
 
 
-class TaskOptions(TypedDict):
-    """The options that all tasks share."""
-
-    retries: int
-    retry_delay_seconds: list[float]
-    retry_jitter_factor: float
-    retry_condition_fn: Any
-    cache_policy: Any
-
-
 # Seconds, because the next run comes in five minutes and a stop loss must not wait for a long retry.
-RETRY: TaskOptions = {
+RETRY: dict[str, Any] = {
     "retries": 2,
     "retry_delay_seconds": [2, 8],
     "retry_jitter_factor": 0.5,
@@ -90,7 +80,8 @@ def skip_when_late(every: timedelta) -> State[None] | None:
     late = datetime.now(UTC) - due_at
     if late <= every:
         return None
-    reason = f"Started {late.total_seconds():.0f} s late; the next run does its work (interval {every.total_seconds():.0f} s)."
+    seconds = late // timedelta(seconds=1)
+    reason = f"Started {seconds} s late, more than its interval; the next run does its work."
     logger.warning(reason)
     return Completed(name="Skipped", message=reason)
 
@@ -138,22 +129,21 @@ async def _rename_run(name: str) -> None:
             await client.update_flow_run(context.flow_run.id, name=name[:200])
 
 
-class ProgressArtifact:
-    """A progress artifact that appears with the first report and is updated at most once a second."""
+def progress_artifact(key: str) -> Callable[[int, int, str], Awaitable[None]]:
+    """Return ``show(done, total, what)``: a progress artifact, made at first use and updated once a second at most."""
+    artifact_id: UUID | None = None
+    shown_at = datetime.min.replace(tzinfo=UTC)
 
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self._id: UUID | None = None
-        self._shown_at = datetime.min.replace(tzinfo=UTC)
-
-    async def show(self, done: int, total: int, what: str) -> None:
-        """Show `done` of `total`, with `what` as its text ("candles of BTC/USDT 1h")."""
+    async def show(done: int, total: int, what: str) -> None:
+        nonlocal artifact_id, shown_at
         now = datetime.now(UTC)
-        if now - self._shown_at < timedelta(seconds=1) and done < total:
+        if now - shown_at < timedelta(seconds=1) and done < total:
             return
-        self._shown_at = now
+        shown_at = now
         percent, text = 100 * done / max(total, 1), f"{what}: {done:,} of {total:,}"
-        if self._id is None:
-            self._id = await acreate_progress_artifact(percent, key=self._key, description=text)
+        if artifact_id is None:
+            artifact_id = await acreate_progress_artifact(percent, key=key, description=text)
         else:
-            await aupdate_progress_artifact(self._id, percent, description=text)
+            await aupdate_progress_artifact(artifact_id, percent, description=text)
+
+    return show

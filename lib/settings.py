@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
 
+from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -85,6 +87,7 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         env_file=PROJECT_ROOT / ".env",
         extra="ignore",  # foreign lines of .env; our own misspelt ones are refused by load_settings
+        validate_default=True,
         frozen=True,
         hide_input_in_errors=True,  # an error must not print a key
     )
@@ -175,13 +178,14 @@ class Settings(BaseSettings):
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read the environment and `.env`; `overrides` win (tests, command line).
+    """Read the environment and `.env` (the environment wins); `overrides` win over both (tests, command line).
 
     Raises:
         SettingsError: Names each setting that is wrong or unknown, why, and the nearest known name. Never a value.
     """
-    _refuse_unknown(os.environ)
     try:
+        env_file = Settings.model_config.get("env_file")
+        _refuse_unknown([*os.environ, *(dotenv_values(env_file) if isinstance(env_file, Path) else ())])
         return Settings(**overrides)
     except ValidationError as error:
         lines = [
@@ -191,11 +195,11 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("Settings are wrong. " + "; ".join(lines)) from None
 
 
-def _refuse_unknown(environment: os._Environ[str] | dict[str, str]) -> None:
+def _refuse_unknown(variables: Iterable[str]) -> None:
     known = {f"FKS_{name.upper()}" for name in Settings.model_fields}
-    for variable in environment:
+    for variable in variables:
         head = variable.split("__")[0].upper()
-        if not variable.upper().startswith("FKS_") or head in known or head in TEST_VARIABLES:
+        if not head.startswith("FKS_") or head in known or head in TEST_VARIABLES:
             continue
         near = difflib.get_close_matches(head, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else "See docs/operations.md for the settings."

@@ -1,0 +1,47 @@
+"""What items add up to."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from lib.errors import AllItemsFailed
+from lib.results import Item, Status, TaskResult, calc_status
+
+OK = Item(name="a", status=Status.OK)
+FRESH = Item(name="b", status=Status.SKIPPED, detail="fresh")
+DOWN = Item(name="c", status=Status.FAILED, detail="timed out", retryable=True)
+WRONG = Item(name="d", status=Status.FAILED, detail="unknown symbol")
+
+
+@pytest.mark.parametrize(
+    ("items", "expected"),
+    [
+        ([], Status.SKIPPED),
+        ([FRESH], Status.SKIPPED),
+        ([OK, FRESH], Status.OK),
+        ([OK, DOWN], Status.PARTIAL),
+        ([FRESH, DOWN], Status.PARTIAL),
+    ],
+)
+def test_items_add_up_to_a_status(items: list[Item], expected: Status) -> None:
+    assert calc_status("sync", items) is expected
+
+
+@pytest.mark.parametrize(("items", "retryable"), [([DOWN, WRONG], True), ([WRONG], False)])
+def test_a_task_whose_items_all_failed_fails_and_says_why(items: list[Item], retryable: bool) -> None:
+    with pytest.raises(AllItemsFailed, match="d: unknown symbol") as caught:
+        calc_status("sync", items)
+    assert caught.value.retryable is retryable
+
+
+def test_the_summary_names_the_failed_items_and_leaves_out_zero_counts() -> None:
+    at = datetime(2026, 1, 1, tzinfo=UTC)
+    result = TaskResult(
+        task="sync",
+        status=Status.PARTIAL,
+        counts={"candles": 40, "revised": 0},
+        items=(OK, DOWN),
+        started_at=at,
+        finished_at=at,
+    )
+    assert result.summary == "partial: 40 candles, 1 failed (c)"

@@ -1,0 +1,84 @@
+"""Settings: wrong ones name the setting and the remedy, and never a value."""
+
+from pathlib import Path
+
+import pytest
+
+from lib.errors import SettingsError
+from lib.settings import AccountKind, Settings, load_settings
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    import os
+
+    for name in list(os.environ):
+        if name.startswith("FKS_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setitem(Settings.model_config, "env_file", tmp_path / ".env")
+
+
+def test_defaults_run_the_simulator_with_its_demo_account() -> None:
+    settings = load_settings()
+    assert settings.exchange == "simulator"
+    assert settings.symbols[:3] == ("BTC/USDT", "ETH/USDT", "BNB/USDT")
+    assert settings.effective_accounts["demo"].kind is AccountKind.LIVE
+
+
+def test_a_real_exchange_without_accounts_gets_a_paper_account() -> None:
+    assert load_settings(exchange="binance").effective_accounts["paper"].kind is AccountKind.PAPER
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("FKS_PREFECT_PRT", "4201", "Did you mean FKS_PREFECT_PORT?"),
+        ("FKS_PREFECT_PORT", "70000", "FKS_PREFECT_PORT"),
+        ("FKS_MAINS", '["BTC", "btc"]', "FKS_MAINS: Value error, an asset is named twice"),
+        ("FKS_ALTS", '["BTC"]', "BTC is in mains and in alts"),
+        ("FKS_QUOTE_ASSET", "BTC", "quote_asset BTC is also among mains"),
+        ("FKS_HISTORY_DAYS", '{"7h": 3}', "expected one of 1m"),
+        ("FKS_HISTORY_DAYS", "{}", "name at least one timeframe"),
+        ("FKS_ACCOUNTS__MAIN__KIND", "live", "needs api_key and api_secret"),
+        ("FKS_CHANNELS__DISCORD__URI", "discord://a/b", "FKS_CHANNELS__DISCORD__URL: Field required"),
+        ("FKS_EXCHANGE_SANDBOX", "true", "with exchange=simulator leave it out"),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_remedy(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert expected in str(caught.value)
+
+
+def test_a_misspelt_line_of_the_env_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OTHER=1\nFKS_ESCALATION_SECOND=60\n")
+    with pytest.raises(SettingsError, match="Did you mean FKS_ESCALATION_SECONDS"):
+        load_settings()
+
+
+def test_the_env_file_is_read_and_the_environment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("FKS_PREFECT_PORT=4300\nFKS_SIMULATOR_PORT=4301\n")
+    monkeypatch.setenv("FKS_PREFECT_PORT", "4400")
+    settings = load_settings()
+    assert (settings.prefect_port, settings.simulator_port) == (4400, 4301)
+
+
+def test_an_error_never_prints_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__MAIN__API_KEY", "very-secret-key")
+    monkeypatch.setenv("FKS_ACCOUNTS__MAIN__API_SECRET", "very-secret-secret")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "a paper account has no keys" in str(caught.value)
+    assert "very-secret" not in str(caught.value)
+    assert "very-secret" not in repr(caught.value.__cause__)
+
+
+def test_secrets_are_masked_in_the_settings_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__MAIN__KIND", "live")
+    monkeypatch.setenv("FKS_ACCOUNTS__MAIN__API_KEY", "very-secret-key")
+    monkeypatch.setenv("FKS_ACCOUNTS__MAIN__API_SECRET", "very-secret-secret")
+    monkeypatch.setenv("FKS_DATABASE_URL", "postgresql://fks:very-secret-password@127.0.0.1/fks")
+    assert "very-secret" not in repr(load_settings())
