@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
@@ -95,17 +95,17 @@ def conclude_task(result: TaskResult) -> State[TaskResult]:
     return Completed(name=names.get(result.status, "Completed"), message=result.summary, data=result)
 
 
-async def conclude_chain(key: str, states: Sequence[tuple[str, State[Any]]]) -> State[None]:
+async def conclude_chain(key: str, **states: State[Any]) -> State[None]:
     """Publish the chain's artifact, name the run after what it did, and return the state it ends in.
 
     Args:
         key: The artifact's key, as "critical-path": its history is the chain's history.
-        states: Each task's name and final state, in order.
+        **states: Each task's final state by the task's name, in order.
 
     Returns:
         `Completed`, `Partial` (type completed) or `Failed` with the first errors.
     """
-    outcomes = [_outcome_of(task, state) for task, state in states]
+    outcomes = [_outcome_of(task, state) for task, state in states.items()]
     headline = render_headline(outcomes)
     await acreate_markdown_artifact(render_chain(outcomes), key=key, description=headline)
     await _rename_run(f"{datetime.now(UTC):%H:%M} {headline}")
@@ -116,10 +116,15 @@ async def conclude_chain(key: str, states: Sequence[tuple[str, State[Any]]]) -> 
 
 
 def _outcome_of(task: str, state: State[Any]) -> Outcome:
-    if state.is_completed():
-        data = getattr(state.data, "result", state.data)  # a finished run's data is wrapped in a record
+    data = getattr(state.data, "result", state.data)  # a finished run's data is wrapped in a record
+    if isinstance(data, TaskResult):
         return Outcome(task, result=data)
-    return Outcome(task, error=state.message or state.name)
+    return Outcome(task, error=str(data) if isinstance(data, Exception) else state.message or state.name)
+
+
+def name_run() -> str:
+    """Name a run that has just begun; `conclude_chain` names it after what it did."""
+    return f"{runtime.flow_run.scheduled_start_time:%H:%M} running"
 
 
 async def _rename_run(name: str) -> None:
