@@ -1,0 +1,168 @@
+"""The outbox: where messages wait until they are delivered.
+
+Whoever has something to say needs `Outbox` alone. `DeliveryQueue` is what delivery takes from it and writes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from lib.notifications.messages import Message, MessageType, Severity
+
+
+class Outbox(Protocol):
+    """Where messages are recorded; nothing is sent here, and nothing recorded is ever lost."""
+
+    def record(self, message: Message) -> bool:
+        """Keep the message for delivery; False when one with its deduplication key was recorded before.
+
+        Raises:
+            DatabaseUnavailable: Nothing was recorded; trying again is safe.
+        """
+        ...
+
+
+class DeliveryState(StrEnum):
+    """How far one message is on one channel.
+
+    `IN_DOUBT`: it was sent, or may have been, and no confirmation was recorded; it is repeated, and says so.
+    `FAILED`: given up, with the reason.
+    """
+
+    PENDING = "pending"
+    IN_DOUBT = "in_doubt"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One message on its way to one channel, claimed by us.
+
+    Attributes:
+        delivery_id: Its row.
+        channel: The channel's name.
+        message: What to send.
+        attempts: How often sending was begun, this one included.
+        parts_sent: How many of the message's parts the channel has confirmed.
+        doubts: How often the next part was begun without a confirmation; above 0 it may have arrived.
+        lost_claims: How many of those attempts ended with the death of the sender.
+    """
+
+    delivery_id: int
+    channel: str
+    message: Message
+    attempts: int
+    parts_sent: int
+    doubts: int
+    lost_claims: int
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What an attempt changed about a delivery.
+
+    Attributes:
+        state: Its new state.
+        parts_sent: Parts confirmed so far.
+        doubts: As in `Delivery`.
+        next_attempt_at: Not before; the whole channel waits for it, so that the order is kept.
+        reason: Why it is not delivered, free of secrets; empty when it is.
+        claimed_until: Set while we go on sending the next part.
+    """
+
+    state: DeliveryState
+    parts_sent: int
+    doubts: int
+    next_attempt_at: datetime
+    reason: str = ""
+    claimed_until: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Route:
+    """One message on one channel, as escalation sees it."""
+
+    channel: str
+    delivered: bool
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits for one channel.
+
+    Attributes:
+        waiting: Messages neither delivered nor given up.
+        oldest_at: When the oldest of them was created.
+        resume_at: Not before.
+        reason: Why the last attempt failed; empty when there was none.
+    """
+
+    waiting: int
+    oldest_at: datetime
+    resume_at: datetime
+    reason: str
+
+
+@dataclass(frozen=True)
+class Undelivered:
+    """A message that no channel has confirmed.
+
+    Attributes:
+        type: What it is about.
+        severity: How much it matters.
+        title: Its one line.
+        created_at: UTC.
+        reason: Why nobody has it: "no channel configured", "waiting", or the last error of a channel.
+    """
+
+    type: MessageType
+    severity: Severity
+    title: str
+    created_at: datetime
+    reason: str
+
+
+class DeliveryQueue(Protocol):
+    """What delivery needs. Every method raises `DatabaseUnavailable`; repeating it is then safe."""
+
+    def load_unrouted(self, limit: int) -> Mapping[int, Message]:
+        """Return the oldest messages that no delivery pass has seen, by id."""
+        ...
+
+    def save_routes(self, routes: Mapping[int, Sequence[str]], now: datetime) -> None:
+        """Create the deliveries of each message, once per channel; an empty list means that nobody is told."""
+        ...
+
+    def load_urgent(self, since: datetime) -> Mapping[int, Sequence[Route]]:
+        """Return the deliveries of urgent messages created since, where at least one is not delivered."""
+        ...
+
+    def claim(self, channel: str, owner: str, now: datetime, until: datetime) -> Delivery | None:
+        """Claim the channel's next delivery, urgent first, then by age; None when nothing is due.
+
+        Nothing is due while another sender holds a claim on the channel or the channel is to be left in peace.
+        A claim that ran out belongs to a dead sender: its delivery comes back in doubt.
+        """
+        ...
+
+    def settle(self, delivery_id: int, owner: str, settlement: Settlement, now: datetime) -> bool:
+        """Record what an attempt changed; False when the claim had run out and another sender took over."""
+        ...
+
+    def give_up_abandoned(self, channels: Sequence[str], before: datetime, reason: str) -> int:
+        """Give up what waits since `before` for channels that are none of these; returns how many."""
+        ...
+
+    def load_backlog(self) -> Mapping[str, Backlog]:
+        """Return what waits, by channel; channels with nothing waiting are absent."""
+        ...
+
+    def load_undelivered(self, since: datetime, limit: int) -> Sequence[Undelivered]:
+        """Return messages created since that no channel has confirmed, urgent first, then newest first."""
+        ...
