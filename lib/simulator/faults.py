@@ -22,7 +22,9 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "body": {"variant": ("empty", "truncated", "html", "text")},
     "types": {"variant": ("numbers_as_text", "text_as_numbers", "nan", "infinity", "bare_nan")},
     "candles": {"variant": ("out_of_order", "duplicated", "misaligned", "future")},
-    "partial_fill": {"fraction": "0.5"},
+    # What stays unfilled is left open and touched by no price for `hold_seconds`, or expires.
+    "partial_fill": {"fraction": "0.5", "rest": ("open", "expired"), "hold_seconds": 60},
+    # "NONE": the order is booked as REJECTED; any other reason is the text of a -2010 answer.
     "reject": {"reason": "NONE"},
 }
 MATCHING_KINDS = frozenset({"partial_fill", "reject"})  # taken by the matching of orders, not by requests
