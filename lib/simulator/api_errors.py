@@ -106,6 +106,11 @@ def invalid_side() -> ApiError:
     return ApiError(400, -1117, "Invalid side.")
 
 
+def invalid_interval() -> ApiError:
+    """-1120."""
+    return ApiError(400, -1120, "Invalid interval.")
+
+
 def invalid_symbol() -> ApiError:
     """-1121."""
     return ApiError(400, -1121, "Invalid symbol.")

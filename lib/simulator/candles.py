@@ -22,9 +22,7 @@ OPENED, OPEN, HIGH, LOW, CLOSE, BASE, QUOTE, TRADES, TAKER_BASE, TAKER_QUOTE = r
 COLUMNS = 10
 
 # A kline of Binance: open time, OHLC, volume, close time, quote volume, trades, taker base, taker quote, unused.
-_ROW = (
-    '[%d,"%d.%08d","%d.%08d","%d.%08d","%d.%08d","%d.%08d",%d,"%d.%06d00",%d,"%d.%08d","%d.%06d00","0"]'
-)
+_ROW = '[%d,"%d.%08d","%d.%08d","%d.%08d","%d.%08d","%d.%08d",%d,"%d.%06d00",%d,"%d.%08d","%d.%06d00","0"]'
 
 
 def empty_candles() -> Integers:

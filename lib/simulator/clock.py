@@ -30,5 +30,7 @@ class DrivenClock:
             ValueError: When the instant lies before the present one.
         """
         if instant_ms < self._now_ms:
-            raise ValueError(f"Expected an instant at or after {self._now_ms}, was {instant_ms}. Time only moves forward.")
+            raise ValueError(
+                f"Expected an instant at or after {self._now_ms}, was {instant_ms}. Time only moves forward."
+            )
         self._now_ms = instant_ms

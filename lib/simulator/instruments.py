@@ -33,7 +33,7 @@ class Profile:
     volatility: float
 
 
-# base, listed (Binance's first USDT kline), level, turnover, volatility, tick, step, most a limit order, most a market order
+# Base, listed (Binance's first USDT kline), level, turnover, volatility, tick, step, most a limit and a market order.
 _KNOWN = (
     ("BTC", "2017-08-17", 95_000, 1.2e9, 0.60, "0.01", "0.00001", "9000", "120"),
     ("ETH", "2017-08-17", 3_300, 8.0e8, 0.68, "0.01", "0.0001", "9000", "2500"),

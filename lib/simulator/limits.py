@@ -7,15 +7,15 @@ in real time. Rules: Binance Spot "LIMITS" (one budget an IP in fixed minutes; o
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 
 from lib.simulator.answers import to_error_answer
 from lib.simulator.api_errors import ApiError
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Weight = int | Callable[[web.Request], int]
 
 ORDERS_PER_10_SECONDS = 100
@@ -167,7 +167,7 @@ def _too_many_orders(limit: str, retry_after: int) -> ApiError:
     return ApiError(429, -1015, f"Too many new orders; current limit is {limit}.", {"Retry-After": str(retry_after)})
 
 
-def to_middleware(limits: Limits) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def to_middleware(limits: Limits) -> Middleware:
     """Return the middleware that charges every registered route and sets the usage headers."""
 
     @web.middleware
