@@ -47,10 +47,11 @@ class Delivery:
         delivery_id: Its row.
         channel: The channel's name.
         message: What to send.
-        attempts: How often sending was begun, this one included.
+        attempts: How often a sending was begun, this one included.
         parts_sent: How many of the message's parts the channel has confirmed.
-        doubts: How often the next part was begun without a confirmation; above 0 it may have arrived.
-        lost_claims: How many of those attempts ended with the death of the sender.
+        doubts: How often the next part was sent without an answer; above 0 it may have arrived.
+        lost_claims: How often the sender died over the next part.
+        refusals: How often the channel refused us.
     """
 
     delivery_id: int
@@ -60,27 +61,30 @@ class Delivery:
     parts_sent: int
     doubts: int
     lost_claims: int
+    refusals: int
 
 
 @dataclass(frozen=True)
 class Settlement:
-    """What an attempt changed about a delivery.
+    """What an attempt changed about a delivery; the claim ends with it.
 
     Attributes:
         state: Its new state.
-        parts_sent: Parts confirmed so far.
+        parts_sent: As in `Delivery`.
         doubts: As in `Delivery`.
+        lost_claims: As in `Delivery`.
+        refusals: As in `Delivery`.
         next_attempt_at: Not before; the whole channel waits for it, so that the order is kept.
-        reason: Why it is not delivered, free of secrets; empty when it is.
-        claimed_until: Set while we go on sending the next part.
+        reason: Why it is not delivered, free of secrets; empty when nothing is wrong.
     """
 
     state: DeliveryState
     parts_sent: int
     doubts: int
+    lost_claims: int
+    refusals: int
     next_attempt_at: datetime
     reason: str = ""
-    claimed_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Route:
     """One message on one channel, as escalation sees it."""
 
     channel: str
-    delivered: bool
+    state: DeliveryState
     created_at: datetime
 
 

@@ -1,0 +1,236 @@
+"""The outbox in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, func, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlmodel import col, select
+
+from lib.adapters.database.engine import database_errors
+from lib.adapters.database.tables.notifications import NotificationDeliveryRow, NotificationRow
+from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.outbox import Backlog, Delivery, DeliveryState, Route, Settlement, Undelivered
+
+# Not SKIP LOCKED: a second sender must not pass by the message that the first one is just claiming, or the channel's
+# order would be lost. It waits for that short transaction and then sees the claim (the condition is checked again on
+# the row's newest version).
+CLAIM = text("""
+    UPDATE notification_deliveries AS taken
+    SET attempts = attempts + 1,
+        doubts = doubts + (claimed_until IS NOT NULL)::int,
+        lost_claims = lost_claims + (claimed_until IS NOT NULL)::int,
+        state = CASE WHEN claimed_until IS NULL THEN state ELSE 'in_doubt' END,
+        claimed_by = :owner, claimed_until = :until
+    FROM notifications AS message
+    WHERE message.notification_id = taken.notification_id AND taken.delivery_id = (
+        SELECT delivery_id FROM notification_deliveries
+        WHERE channel = :channel AND state IN ('pending', 'in_doubt')
+          AND (claimed_until IS NULL OR claimed_until <= :now)
+          AND NOT EXISTS (
+            SELECT FROM notification_deliveries
+            WHERE channel = :channel AND state IN ('pending', 'in_doubt')
+              AND (next_attempt_at > :now OR claimed_until > :now))
+        ORDER BY priority, notification_id
+        LIMIT 1 FOR UPDATE)
+    RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.lost_claims,
+        taken.refusals, message.type, message.severity, message.title, message.body, message.deduplication_key,
+        message.created_at, message.link
+""")
+BACKLOG = text("""
+    SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at, max(next_attempt_at) AS resume_at,
+        (array_agg(last_error ORDER BY priority, notification_id))[1] AS reason
+    FROM notification_deliveries JOIN notifications AS message USING (notification_id)
+    WHERE state IN ('pending', 'in_doubt')
+    GROUP BY channel
+""")
+UNDELIVERED = text("""
+    SELECT type, severity, title, message.created_at, routed_at,
+        array_remove(array_agg(channel ORDER BY channel), NULL) AS channels,
+        array_agg(channel || ': ' || last_error ORDER BY channel) FILTER (WHERE last_error <> '') AS errors
+    FROM notifications AS message LEFT JOIN notification_deliveries USING (notification_id)
+    WHERE message.created_at >= :since
+    GROUP BY notification_id
+    HAVING bool_or(state = 'delivered') IS NOT TRUE
+    ORDER BY severity <> 'urgent', message.created_at DESC
+    LIMIT :limit
+""")
+URGENT = text("""
+    SELECT notification_id, channel, state, delivery.created_at
+    FROM notification_deliveries AS delivery JOIN notifications AS message USING (notification_id)
+    WHERE severity = 'urgent' AND message.created_at >= :since
+    ORDER BY notification_id
+""")
+
+
+class NotificationStore:
+    """`Outbox` and `DeliveryQueue` on PostgreSQL; safe for many threads and processes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def record(self, message: Message) -> bool:
+        """Keep the message; False when one with its key is there."""
+        row = insert(NotificationRow).values(
+            type=message.type.value,
+            severity=message.severity.value,
+            title=message.title,
+            body=message.body,
+            deduplication_key=message.deduplication_key,
+            link=message.link,
+            created_at=message.created_at,
+        )
+        once = row.on_conflict_do_nothing(index_elements=["deduplication_key"])
+        with database_errors("recording a message"), self._begin() as connection:
+            return bool(connection.execute(once).rowcount)
+
+    def load_unrouted(self, limit: int) -> Mapping[int, Message]:
+        """Return the oldest messages whose channels are not chosen yet."""
+        wanted = (
+            select(NotificationRow)
+            .where(col(NotificationRow.routed_at).is_(None))
+            .order_by(col(NotificationRow.notification_id))
+            .limit(limit)
+        )
+        with database_errors("reading new messages"), self._begin() as connection:
+            return {row.notification_id: _to_message(row) for row in connection.execute(wanted)}
+
+    def save_routes(self, routes: Mapping[int, Sequence[str]], now: datetime) -> None:
+        """Create the deliveries of each message, once per channel."""
+        with database_errors("choosing channels"), self._begin() as connection:
+            urgent = self._mark_routed(connection, list(routes), now)
+            rows = [
+                {
+                    "notification_id": key,
+                    "channel": channel,
+                    "priority": 0 if urgent[key] else 1,
+                    "created_at": now,
+                    "next_attempt_at": now,
+                }
+                for key, channels in routes.items()
+                for channel in channels
+            ]
+            if rows:
+                once = insert(NotificationDeliveryRow)
+                connection.execute(once.on_conflict_do_nothing(index_elements=["notification_id", "channel"]), rows)
+
+    def load_urgent(self, since: datetime) -> Mapping[int, Sequence[Route]]:
+        """Return the deliveries of urgent messages where at least one is not delivered."""
+        found: dict[int, list[Route]] = {}
+        with database_errors("looking for stuck messages"), self._begin() as connection:
+            for row in connection.execute(URGENT, {"since": since}):
+                route = Route(row.channel, DeliveryState(row.state), row.created_at)
+                found.setdefault(row.notification_id, []).append(route)
+        return {
+            key: routes
+            for key, routes in found.items()
+            if any(route.state is not DeliveryState.DELIVERED for route in routes)
+        }
+
+    def claim(self, channel: str, owner: str, now: datetime, until: datetime) -> Delivery | None:
+        """Claim the channel's next delivery, or None."""
+        claim = {"channel": channel, "owner": owner, "now": now, "until": until}
+        with database_errors(f"taking the next message for {channel}"), self._begin() as connection:
+            row = connection.execute(CLAIM, claim).one_or_none()
+        if row is None:
+            return None
+        return Delivery(
+            delivery_id=row.delivery_id,
+            channel=row.channel,
+            message=_to_message(row),
+            attempts=row.attempts,
+            parts_sent=row.parts_sent,
+            doubts=row.doubts,
+            lost_claims=row.lost_claims,
+            refusals=row.refusals,
+        )
+
+    def settle(self, delivery_id: int, owner: str, settlement: Settlement, now: datetime) -> bool:
+        """Record what an attempt changed, and end the claim."""
+        change = (
+            update(NotificationDeliveryRow)
+            .where(col(NotificationDeliveryRow.delivery_id) == delivery_id)
+            .where(col(NotificationDeliveryRow.claimed_by) == owner)
+            .values(
+                state=settlement.state.value,
+                parts_sent=settlement.parts_sent,
+                doubts=settlement.doubts,
+                lost_claims=settlement.lost_claims,
+                refusals=settlement.refusals,
+                next_attempt_at=settlement.next_attempt_at,
+                last_error=settlement.reason,
+                delivered_at=now if settlement.state is DeliveryState.DELIVERED else None,
+                claimed_by=None,
+                claimed_until=None,
+            )
+        )
+        with database_errors("recording a delivery"), self._begin() as connection:
+            return bool(connection.execute(change).rowcount)
+
+    def give_up_abandoned(self, channels: Sequence[str], before: datetime, reason: str) -> int:
+        """Give up what waits for channels that are none of these."""
+        row = NotificationDeliveryRow
+        abandoned = (
+            update(row)
+            .where(col(row.state).in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT]))
+            .where(col(row.channel).not_in(channels))
+            .where(col(row.created_at) < before)
+            .values(state=DeliveryState.FAILED.value, last_error=reason, claimed_by=None, claimed_until=None)
+        )
+        with database_errors("giving up abandoned messages"), self._begin() as connection:
+            return int(connection.execute(abandoned).rowcount)
+
+    def load_backlog(self) -> Mapping[str, Backlog]:
+        """Return what waits, by channel."""
+        with database_errors("counting waiting messages"), self._begin() as connection:
+            return {
+                row.channel: Backlog(row.waiting, row.oldest_at, row.resume_at, row.reason)
+                for row in connection.execute(BACKLOG)
+            }
+
+    def load_undelivered(self, since: datetime, limit: int) -> Sequence[Undelivered]:
+        """Return messages that no channel has confirmed, urgent first, then newest first."""
+        with database_errors("reading undelivered messages"), self._begin() as connection:
+            return [_to_undelivered(row) for row in connection.execute(UNDELIVERED, {"since": since, "limit": limit})]
+
+    def _begin(self) -> AbstractContextManager[Connection]:
+        return self._engine.begin()
+
+    def _mark_routed(self, connection: Connection, keys: Sequence[int], now: datetime) -> dict[int, bool]:
+        """Mark the messages as routed; returns whether each is urgent."""
+        row = NotificationRow
+        routed = (
+            update(row)
+            .where(col(row.notification_id).in_(keys))
+            .values(routed_at=func.coalesce(row.routed_at, now))
+            .returning(col(row.notification_id), col(row.severity))
+        )
+        return {key: severity == Severity.URGENT for key, severity in connection.execute(routed)}
+
+
+def _to_message(row: Row[Any]) -> Message:
+    return Message(
+        type=MessageType(row.type),
+        severity=Severity(row.severity),
+        title=row.title,
+        body=row.body,
+        deduplication_key=row.deduplication_key,
+        created_at=row.created_at,
+        link=row.link,
+    )
+
+
+def _to_undelivered(row: Row[Any]) -> Undelivered:
+    waits = f"waits for {', '.join(row.channels)}" if row.channels else "no channel configured for it"
+    reason = "; ".join(row.errors or ()) or (waits if row.routed_at else "not sent yet")
+    return Undelivered(
+        type=MessageType(row.type),
+        severity=Severity(row.severity),
+        title=row.title,
+        created_at=row.created_at,
+        reason=reason,
+    )

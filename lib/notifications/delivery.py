@@ -1,0 +1,155 @@
+"""Delivery: taking due messages from the outbox to their channels."""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lib.notifications.channels import Answer, SendOutcome, Subscriber
+from lib.notifications.outbox import Backlog, Delivery, DeliveryQueue, DeliveryState, Settlement
+from lib.notifications.parts import mark_repeat, render_parts
+from lib.notifications.routing import escalate, route_new
+from lib.notifications.settling import GIVE_UP_AFTER, Attempt, give_up_lost, settle
+from lib.ports import Clock
+
+LEASE = timedelta(minutes=2)  # a channel answers within a minute (`Channel.send`); then its sender is dead
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a delivery pass may take, and how it waits.
+
+    Attributes:
+        budget_seconds: No sending begins, and no wait ends, later than this after the pass began.
+        escalation_seconds: After how long an urgent message goes on to the next channel.
+        sleep: Waits that many seconds.
+        jitter: Returns 0 to 1.
+    """
+
+    budget_seconds: float = 20
+    escalation_seconds: float = 120
+    sleep: Callable[[float], None] = time.sleep
+    jitter: Callable[[], float] = random.random
+
+
+@dataclass
+class ChannelReport:
+    """What one pass did for one channel.
+
+    Attributes:
+        name: The channel.
+        delivered: Messages it has confirmed completely.
+        given_up: Title and reason of each message it will not get.
+        reason: Why sending failed last in this pass; empty when nothing failed.
+        postponed: Whether the channel asked us to wait.
+        backlog: What still waits for it; None when nothing does.
+    """
+
+    name: str
+    delivered: int = 0
+    given_up: list[tuple[str, str]] = field(default_factory=list)
+    reason: str = ""
+    postponed: bool = False
+    backlog: Backlog | None = None
+
+
+def deliver_due(
+    queue: DeliveryQueue, subscribers: Sequence[Subscriber], clock: Clock, pace: Pace | None = None
+) -> list[ChannelReport]:
+    """Send what is due, on all channels at once: on each, urgent messages first, then by age.
+
+    Two processes may do so at once: each message goes to each channel once. A message whose sender was killed between
+    sending and recording is repeated and says so. Nothing is raised for a channel that fails; its messages wait.
+
+    Raises:
+        DatabaseUnavailable: What was sent and could not be recorded is in doubt; the next pass repeats it.
+    """
+    pace = pace or Pace()
+    now = clock.now()
+    route_new(queue, subscribers, now)
+    escalate(queue, subscribers, now, timedelta(seconds=pace.escalation_seconds))
+    names = [subscriber.name for subscriber in subscribers]
+    queue.give_up_abandoned(names, now - GIVE_UP_AFTER, "the channel is no longer configured")
+    if not subscribers:
+        return []
+    deadline = now + timedelta(seconds=pace.budget_seconds)
+    with ThreadPoolExecutor(max_workers=len(subscribers), thread_name_prefix="channel") as pool:
+        passes = [pool.submit(_Pass(queue, each, clock, pace, deadline).run) for each in subscribers]
+    return [each.result() for each in passes]
+
+
+class _Pass:
+    """One channel's share of a pass; runs in a thread of its own, so that a slow channel delays no other."""
+
+    def __init__(
+        self, queue: DeliveryQueue, subscriber: Subscriber, clock: Clock, pace: Pace, deadline: datetime
+    ) -> None:
+        self._queue = queue
+        self._channel = subscriber.channel
+        self._clock = clock
+        self._pace = pace
+        self._deadline = deadline
+        self._owner = uuid.uuid4().hex
+        self._report = ChannelReport(subscriber.name)
+        self._peace_until: datetime | None = None
+
+    def run(self) -> ChannelReport:
+        """Send until nothing is due, or the deadline."""
+        while (now := self._clock.now()) < self._deadline:
+            if not self._wait(self._peace_until, now):
+                break
+            delivery = self._queue.claim(self._channel.name, self._owner, self._clock.now(), self._clock.now() + LEASE)
+            if delivery is not None:
+                self._send_next_part(delivery)
+            elif not self._wait_for_backlog():
+                break
+        self._report.backlog = self._load_backlog()
+        return self._report
+
+    def _send_next_part(self, delivery: Delivery) -> None:
+        settlement = give_up_lost(delivery, self._clock.now())
+        if settlement is None:
+            parts = render_parts(delivery.message, self._channel.max_characters)
+            part = parts[min(delivery.parts_sent, len(parts) - 1)]
+            outcome = self._channel.send(mark_repeat(part) if delivery.doubts else part, delivery.message.severity)
+            attempt = Attempt(delivery, len(parts), self._clock.now(), self._pace.jitter())
+            settlement = settle(attempt, outcome)
+            self._note(outcome)
+        self._queue.settle(delivery.delivery_id, self._owner, settlement, self._clock.now())
+        self._count(delivery, settlement)
+
+    def _note(self, outcome: SendOutcome) -> None:
+        self._peace_until = outcome.retry_at if outcome.answer is Answer.DELIVERED else None
+        self._report.postponed = outcome.answer is Answer.POSTPONED
+        failed = outcome.answer not in (Answer.DELIVERED, Answer.POSTPONED)
+        self._report.reason = outcome.reason if failed else ""
+
+    def _count(self, delivery: Delivery, settlement: Settlement) -> None:
+        if settlement.state is DeliveryState.DELIVERED:
+            self._report.delivered += 1
+        elif settlement.state is DeliveryState.FAILED:
+            self._report.given_up.append((delivery.message.title, settlement.reason))
+
+    def _wait_for_backlog(self) -> bool:
+        """Wait until the channel may be tried again; False when that is too late, or nothing waits for us."""
+        backlog = self._load_backlog()
+        now = self._clock.now()
+        if backlog is None or backlog.resume_at <= now:
+            return False  # nothing left, or another sender is at work
+        return self._wait(backlog.resume_at, now)
+
+    def _wait(self, until: datetime | None, now: datetime) -> bool:
+        if until is None or until <= now:
+            return True
+        if until >= self._deadline:
+            return False
+        self._pace.sleep((until - now).total_seconds())
+        return True
+
+    def _load_backlog(self) -> Backlog | None:
+        return self._queue.load_backlog().get(self._channel.name)

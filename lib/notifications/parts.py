@@ -1,0 +1,94 @@
+"""Parts: one message cut to what a channel takes at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+
+from lib.notifications.cleaning import neutralise_mentions
+from lib.notifications.messages import Message
+
+REPEAT_NOTE = "🔁 May be a repeat: the first sending was not confirmed."
+CUT_NOTE = "… cut here; the whole text is kept with the notification."
+NUMBERING = len(" (99/99)")
+LONGEST_TITLE = 150
+SHORT_CHANNEL = 1000  # an SMS gateway; a long text there is a bill, not news
+MAX_PARTS, MAX_PARTS_SHORT = 30, 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a channel gets by one sending."""
+
+    title: str
+    body: str
+
+
+def count_characters(text: str) -> int:
+    """Return the length in UTF-16 units, the strictest way in which channels count (an emoji is two)."""
+    return len(text.encode("utf-16-le")) // 2
+
+
+def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
+    """Return the message as parts, each of which fits the channel together with `REPEAT_NOTE`.
+
+    Cut at line ends where there are any, else between words. The same message and limit give the same parts, so that
+    sending can go on after the last confirmed one.
+
+    Args:
+        message: What to say.
+        limit: Characters that the channel takes at once, title and body together.
+    """
+    title, body = _fit_title(neutralise_mentions(message.title), neutralise_mentions(message.body), limit)
+    if message.link:
+        body = f"{body}\n{message.link}"
+    room = limit - count_characters(title) - NUMBERING - count_characters(REPEAT_NOTE) - len("\r\n\n")
+    pieces = _split(body, max(room, 20))
+    most = MAX_PARTS if limit >= SHORT_CHANNEL else MAX_PARTS_SHORT
+    if len(pieces) > most:
+        short = pieces[most - 1][: max(room, 20) - len(CUT_NOTE) - 1].rstrip()
+        pieces = [*pieces[: most - 1], f"{short}\n{CUT_NOTE}"]
+    if len(pieces) == 1:
+        return (Part(title, pieces[0]),)
+    return tuple(Part(f"{title} ({number}/{len(pieces)})", piece) for number, piece in enumerate(pieces, 1))
+
+
+def mark_repeat(part: Part) -> Part:
+    """Return the part saying that it may have arrived before."""
+    return Part(part.title, f"{REPEAT_NOTE}\n{part.body}")
+
+
+def _fit_title(title: str, body: str, limit: int) -> tuple[str, str]:
+    """Shorten a title that would crowd out the text; the whole of it then opens the body."""
+    longest = min(LONGEST_TITLE, limit // 3)
+    if count_characters(title) <= longest:
+        return title, body
+    return title[: _count_fitting(title, longest - 1)] + "…", f"{title}\n\n{body}"
+
+
+def _split(text: str, room: int) -> list[str]:
+    pieces: list[str] = []
+    while count_characters(text) > room:
+        cut = _find_cut(text, _count_fitting(text, room))
+        pieces.append(text[:cut].rstrip())
+        text = text[cut:].lstrip("\n ")
+    return [piece for piece in (*pieces, text.rstrip()) if piece]
+
+
+def _find_cut(text: str, fitting: int) -> int:
+    """Return where to cut: after the last line that fits, else after the last word, else anywhere.
+
+    A border in the first quarter is passed over: it would make a part of a few characters.
+    """
+    for border in ("\n", " "):
+        cut = text.rfind(border, fitting // 4, fitting + 1)
+        if cut > 0:
+            return cut
+    return fitting
+
+
+def _count_fitting(text: str, room: int) -> int:
+    """Return how many characters of the text's beginning fit into `room` UTF-16 units; at least one."""
+    head = text[:room]
+    sizes = accumulate(1 + (ord(character) > 0xFFFF) for character in head)
+    return max(1, sum(size <= room for size in sizes))
