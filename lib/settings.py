@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
-from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -29,17 +28,11 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from lib.errors import SettingsError
 from lib.notifications.messages import MessageType, Severity
 from lib.params import SymbolName, Timeframe
+from lib.portfolio.accounts import AccountKind
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SIMULATOR = "simulator"
 TEST_VARIABLES = {"FKS_REAL_DATA", "FKS_ROOT"}  # read by tests and by prefect.yaml, not by Settings
-
-
-class AccountKind(StrEnum):
-    """`live`: orders and fills on the exchange, with keys. `paper`: a ledger of our own, without keys."""
-
-    LIVE = "live"
-    PAPER = "paper"
 
 
 class AccountSettings(BaseModel):

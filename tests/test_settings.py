@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from lib.errors import SettingsError
-from lib.settings import AccountKind, Settings, load_settings
+from lib.portfolio.accounts import AccountKind
+from lib.settings import Settings, load_settings
 
 
 @pytest.fixture(autouse=True)
