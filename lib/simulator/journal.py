@@ -37,7 +37,7 @@ CREATE TABLE orders (
     price TEXT NOT NULL, stop_price TEXT NOT NULL, quantity TEXT NOT NULL, quote_quantity TEXT NOT NULL,
     executed TEXT NOT NULL, executed_quote TEXT NOT NULL, status TEXT NOT NULL, expiry_reason TEXT NOT NULL,
     created_at_ms INTEGER NOT NULL, updated_at_ms INTEGER NOT NULL, working_at_ms INTEGER NOT NULL,
-    seen_ms INTEGER NOT NULL, locked TEXT NOT NULL, self_trade_prevention TEXT NOT NULL,
+    seen_ms INTEGER NOT NULL, locked TEXT NOT NULL, locked_asset TEXT NOT NULL, self_trade_prevention TEXT NOT NULL,
     PRIMARY KEY (symbol, order_id)) WITHOUT ROWID;
 CREATE INDEX open_orders ON orders (account_id, symbol) WHERE status IN ('NEW', 'PARTIALLY_FILLED');
 CREATE INDEX orders_by_client_id ON orders (account_id, symbol, client_order_id);

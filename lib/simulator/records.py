@@ -70,6 +70,11 @@ class OrderStatus(StrEnum):
     EXPIRED = "EXPIRED"
 
 
+def is_falling_trigger(order_type: OrderType, side: Side) -> bool:
+    """Tell whether a trigger lies below the market: to sell at a loss, or to buy at a gain."""
+    return order_type.is_stop_loss == (side is Side.SELL)
+
+
 class MovementKind(StrEnum):
     """Money in or out of the exchange."""
 
@@ -140,7 +145,8 @@ class Order(Record):
         expiry_reason: Why it expired, else empty.
         working_at_ms: When it began to trade; `NOT_WORKING` until its trigger.
         seen_ms: The price path up to here has had its effect on it.
-        locked: What the account's balance still holds for it: quote for a buy, base for a sell.
+        locked: What the account's balance still holds for it.
+        locked_asset: Quote for a buy, base for a sell.
         self_trade_prevention: As asked; own orders never meet here.
     """
 
@@ -165,6 +171,7 @@ class Order(Record):
     working_at_ms: int
     seen_ms: int
     locked: Decimal
+    locked_asset: str
     self_trade_prevention: str
 
     @property
@@ -181,6 +188,11 @@ class Order(Record):
     def is_waiting(self) -> bool:
         """Whether it waits for its trigger."""
         return self.working_at_ms == NOT_WORKING
+
+    @property
+    def waits_below(self) -> bool:
+        """Whether the price must fall, not rise, to what it waits for: its trigger, or its limit price."""
+        return is_falling_trigger(self.type, self.side) if self.is_waiting else self.side is Side.BUY
 
 
 class Trade(Record):
