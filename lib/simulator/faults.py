@@ -107,6 +107,11 @@ class Faults:
         self._armed: list[_Armed] = []
         self._numbers = itertools.count(1)
 
+    @property
+    def is_armed(self) -> bool:
+        """Whether any fault is armed."""
+        return bool(self._armed)
+
     def arm(self, fault: Fault) -> int:
         """Arm a fault and return its number."""
         armed = _Armed(next(self._numbers), fault)
@@ -151,7 +156,7 @@ class Faults:
                 and fault.symbol in (None, symbol)
             )
 
-        return self._take(matches) if self._armed else None
+        return self._take(matches)
 
     def _take(self, matches: Callable[[Fault], bool]) -> Fault | None:
         for armed in self._armed:

@@ -13,16 +13,20 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from lib.simulator import limits, public_api
+from lib.simulator import control_api, fault_replies, feed, limits, public_api, statistics
 from lib.simulator.answers import to_error_answer
 from lib.simulator.api_errors import ApiError
 from lib.simulator.clock import DrivenClock, RealClock
+from lib.simulator.control import LISTING, guard_control
 from lib.simulator.exchange_market import ExchangeMarket
+from lib.simulator.faults import Faults
 from lib.simulator.instruments import make_profiles
 from lib.simulator.limits import CHARGES, Limits
 from lib.simulator.market import Clock
 from lib.simulator.state import StateFile
 from lib.simulator.world import World
+
+LARGEST_BODY = 64 * 1024  # no request of the API comes near it
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,19 @@ def create_app(config: SimulatorConfig) -> web.Application:
     state = kept.load(config.seed)
     clock = _make_clock(config, state.clock_ms)
     market = ExchangeMarket(World(make_profiles(config.symbols_count), config.seed), clock, kept, state)
-    budget = Limits(config.weight_limit_per_minute)
-    app = web.Application(middlewares=[limits.to_middleware(budget), answer_errors], client_max_size=64 * 1024)
-    app[CHARGES] = {}
+    faults, budget, counts = Faults(), Limits(config.weight_limit_per_minute), statistics.Statistics()
+    middlewares = [
+        guard_control,
+        statistics.to_middleware(counts),
+        limits.to_middleware(budget),
+        fault_replies.to_middleware(faults),
+        answer_errors,
+    ]
+    app = web.Application(middlewares=middlewares, client_max_size=LARGEST_BODY)
+    app[CHARGES], app[LISTING] = {}, []
     public_api.add_routes(app, market, config.weight_limit_per_minute)
+    control_api.add_routes(app, market, faults, budget, counts)
+    feed.add_routes(app, clock, config.seed)
     return app
 
 
