@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import psycopg2
 from sqlalchemy import Engine, create_engine
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from lib.errors import DatabaseUnavailable, EnvironmentRefused
 
@@ -36,13 +37,17 @@ def database_errors(doing: str) -> Iterator[None]:
     """
     try:
         yield
-    except DBAPIError as error:
-        sqlstate = getattr(error.orig, "pgcode", None)
+    except (DBAPIError, psycopg2.Error) as error:  # COPY goes through the driver's own cursor
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        sqlstate = getattr(cause, "pgcode", None)
         if sqlstate in DISK_FULL:
             raise EnvironmentRefused(
                 f"The database's disk is full while {doing}. Free space there; the next run carries on."
             ) from error
-        lost = error.connection_invalidated or isinstance(error, OperationalError)
+        # A connection that dies inside a COPY is a bare DatabaseError without a code.
+        lost = isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError) or (
+            type(cause) is psycopg2.DatabaseError and sqlstate is None
+        )
         if lost or (sqlstate or "").startswith(("08", "57P")):
             raise DatabaseUnavailable(f"The database went away while {doing}; trying again.") from error
         raise
