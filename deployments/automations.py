@@ -1,0 +1,183 @@
+"""Prefect automations as code: what the server does by itself when chains stop, hang or fail.
+
+They run inside the Prefect server, so they need no worker. Each firing leaves an event
+(``prefect.automation.triggered``) on the server's Events page, also where no channel is configured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from prefect.client.orchestration import PrefectClient
+from prefect.client.schemas.objects import StateType
+from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing, SendNotification
+from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.events import ResourceSpecification
+
+from deployments.environment import HEARTBEAT_SECONDS
+from deployments.specification import TAG, PrefectFile
+
+DONE = {"prefect.flow-run.Completed", "prefect.flow-run.Partial"}
+BROKEN = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"}
+HEARTBEAT = "prefect.flow-run.heartbeat"
+# After these no heartbeat is due; a suspended run has no process until it is resumed.
+RESTING = (
+    BROKEN
+    | DONE
+    | {
+        "prefect.flow-run.Skipped",
+        "prefect.flow-run.Cancelled",
+        "prefect.flow-run.Suspended",
+        "prefect.flow-run.Rescheduled",
+        "prefect.flow-run.AwaitingRetry",
+    }
+)
+INTERVALS_MISSED = 2
+HEARTBEATS_MISSED = 3
+
+
+@dataclass(frozen=True)
+class Told:
+    """The alert channels (block documents) that want messages about operations, by severity; may be empty."""
+
+    urgent: Sequence[UUID] = ()
+    warning: Sequence[UUID] = ()
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long to wait before something counts as missing.
+
+    Attributes:
+        completion: Overrides "two intervals" for every chain (tests); Prefect's minimum is 10 seconds.
+        heartbeat: Silence after which a running flow is taken for dead.
+    """
+
+    completion: timedelta | None = None
+    heartbeat: timedelta = timedelta(seconds=HEARTBEAT_SECONDS * HEARTBEATS_MISSED)
+
+
+PATIENCE = Patience()
+
+
+def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience: Patience) -> list[AutomationCore]:
+    """Return every automation the stack has.
+
+    Args:
+        file: The deployments; each with an interval gets a dead man's switch.
+        told: Who is alerted.
+        ui_url: Where people find the server, for the links in alerts.
+        patience: Waiting times.
+    """
+    watched = [
+        (deployment.flow_name, patience.completion or schedule.every * INTERVALS_MISSED)
+        for deployment in file.deployments
+        for schedule in deployment.schedules
+        if schedule.every is not None
+    ]
+    return [
+        *(_dead_mans_switch(flow, within, told.urgent, ui_url) for flow, within in watched),
+        _zombies(patience.heartbeat),
+        _broken_runs(told.warning, ui_url),
+    ]
+
+
+def _dead_mans_switch(flow: str, within: timedelta, channels: Sequence[UUID], ui_url: str) -> AutomationCore:
+    minutes = f"{within / timedelta(minutes=1):g}"
+    return AutomationCore(
+        name=f"fks: {flow} has stopped",
+        description=f"Tells people when no run completed for {minutes} minutes, and again for as long as it lasts.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            expect=DONE,
+            match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
+            match_related=_resource({"prefect.resource.role": "flow", "prefect.resource.name": flow}),
+            posture=Posture.Proactive,
+            threshold=1,
+            within=within,
+        ),
+        actions=_tell(
+            channels,
+            f"🛑 {flow} has stopped",
+            f"No run of {flow} completed in the last {minutes} minutes. Stop losses may be unwatched. "
+            f"Check with `fks status`, and see {ui_url}/runs.",
+        ),
+    )
+
+
+def _zombies(silence: timedelta) -> AutomationCore:
+    seconds = f"{silence.total_seconds():g}"
+    return AutomationCore(
+        name="fks: a run has died",
+        description=f"Marks a run as crashed whose process has sent no heartbeat for {seconds} seconds.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            after={HEARTBEAT},
+            expect={HEARTBEAT, *RESTING},
+            match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=silence,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message=f"No heartbeat for {seconds} seconds: the run's process is gone. The next run carries on.",
+            )
+        ],
+    )
+
+
+def _broken_runs(channels: Sequence[UUID], ui_url: str) -> AutomationCore:
+    return AutomationCore(
+        name="fks: a run has failed",
+        description="Tells people about every flow run that failed, crashed or timed out.",
+        tags=[TAG],
+        trigger=EventTrigger(
+            expect=BROKEN,
+            match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=_tell(
+            channels,
+            "⚠️ {{ flow.name }}: {{ flow_run.state.name }}",
+            "{{ flow.name }} ({{ flow_run.name }}): {{ flow_run.state.message }}\n"
+            f"{ui_url}/runs/flow-run/" + "{{ flow_run.id }}",
+        ),
+    )
+
+
+def _resource(labels: dict[str, str]) -> ResourceSpecification:
+    return ResourceSpecification.model_validate(labels)
+
+
+def _tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes]:
+    """Tell every channel: an automation sends once and does not retry, so one silent channel must not be the only."""
+    if not channels:
+        return [DoNothing()]
+    return [SendNotification(block_document_id=channel, subject=subject, body=body) for channel in channels]
+
+
+async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> None:
+    """Make the server's automations those planned; ours that are no longer planned go, others' stay.
+
+    An update restarts the automation's waiting time.
+    """
+    for automation in planned:
+        existing = await client.read_automations_by_name(automation.name)
+        if existing:
+            await client.update_automation(existing[0].id, automation)
+        else:
+            await client.create_automation(automation)
+        for twin in existing[1:]:
+            await client.delete_automation(twin.id)
+    kept = {automation.name for automation in planned}
+    for present in await client.read_automations():
+        if TAG in present.tags and present.name not in kept:
+            await client.delete_automation(present.id)

@@ -1,0 +1,74 @@
+"""What each program of the stack finds in its environment. No secret is on a command line."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+HISTORY_DAYS = 30
+HEARTBEAT_SECONDS = 30  # of a flow run; Prefect's minimum
+# Not handed down: byte code must be written once and not compiled again by every run, and the stack has a Prefect
+# server and profile of its own.
+NOT_INHERITED = {"PYTHONDONTWRITEBYTECODE", "PREFECT_PROFILE", "PREFECT_API_KEY", "PREFECT_PROFILES_PATH"}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where the parts of one stack listen."""
+
+    prefect_port: int
+    simulator_port: int | None
+
+    @property
+    def ui_url(self) -> str:
+        """Where people look."""
+        return f"http://{LOOPBACK}:{self.prefect_port}"
+
+    @property
+    def api_url(self) -> str:
+        """Where programs ask."""
+        return f"{self.ui_url}/api"
+
+    @property
+    def simulator_url(self) -> str | None:
+        """The simulated exchange, if there is one."""
+        return None if self.simulator_port is None else f"http://{LOOPBACK}:{self.simulator_port}"
+
+
+def base_environment(home: Path, addresses: Addresses) -> dict[str, str]:
+    """Return what every program of the stack shares."""
+    inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    ours = {
+        "FKS_HOME": str(home),
+        "PREFECT_HOME": str(home / "prefect"),
+        "PREFECT_API_URL": addresses.api_url,
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_LOGGING_COLORS": "false",
+        "NO_COLOR": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if addresses.simulator_url:
+        ours["FKS_EXCHANGE_URL"] = addresses.simulator_url
+    return inherited | ours
+
+
+def server_environment(base: dict[str, str], database_url: str) -> dict[str, str]:
+    """Return the Prefect server's: its own database, and a bound on its history."""
+    return base | {
+        "PREFECT_API_DATABASE_CONNECTION_URL": database_url,
+        "PREFECT_SERVER_UI_API_URL": base["PREFECT_API_URL"],
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(HISTORY_DAYS * 86400),
+    }
+
+
+def worker_environment(base: dict[str, str]) -> dict[str, str]:
+    """Return the worker's, which its flow runs inherit."""
+    return base | {
+        "PREFECT_WORKER_QUERY_SECONDS": "2",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "lib",
+    }
