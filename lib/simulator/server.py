@@ -23,6 +23,8 @@ from lib.simulator.faults import Faults
 from lib.simulator.instruments import make_profiles
 from lib.simulator.limits import CHARGES, Limits
 from lib.simulator.market import Clock
+from lib.simulator.replay import Replay
+from lib.simulator.source import Source
 from lib.simulator.state import StateFile
 from lib.simulator.world import World
 
@@ -64,9 +66,9 @@ def create_app(config: SimulatorConfig) -> web.Application:
     if config.state_path is not None:
         config.state_path.mkdir(parents=True, exist_ok=True)
     kept = StateFile(config.state_path)
-    state = kept.load(config.seed)
+    state = kept.load(config.seed if config.replay_folder is None else None)
     clock = _make_clock(config, state.clock_ms)
-    market = ExchangeMarket(World(make_profiles(config.symbols_count), config.seed), clock, kept, state)
+    market = ExchangeMarket(_make_source(config), clock, kept, state)
     faults, budget, counts = Faults(), Limits(config.weight_limit_per_minute), statistics.Statistics()
     middlewares = [
         guard_control,
@@ -124,6 +126,12 @@ async def _serve(app: web.Application, config: SimulatorConfig) -> None:
         ) from None
     finally:
         await runner.cleanup()
+
+
+def _make_source(config: SimulatorConfig) -> Source:
+    if config.replay_folder is not None:
+        return Replay(config.replay_folder)
+    return World(make_profiles(config.symbols_count), config.seed)
 
 
 def _make_clock(config: SimulatorConfig, kept_ms: int | None) -> Clock:

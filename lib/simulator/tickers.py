@@ -93,7 +93,7 @@ def to_trades(market: ExchangeMarket, symbol: str, count: int, now_ms: int) -> l
 def to_average_price(source: Source, symbol: str, now_ms: int) -> dict[str, Any]:
     """Return the volume-weighted average of the last five minutes, or the last price when nothing traded."""
     start_ms = max(now_ms // MINUTE_MS * MINUTE_MS - AVERAGE_PRICE_MINUTES * MINUTE_MS, source.listed_ms(symbol))
-    part = source.part(symbol, "1m", start_ms, now_ms)
+    part = source.part(symbol, "1d", start_ms, now_ms)
     price = source.price(symbol, now_ms)
     if part.shape[1] and part[BASE, 0]:
         price = _average(int(part[QUOTE, 0]), int(part[BASE, 0]))
