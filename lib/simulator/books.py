@@ -52,7 +52,7 @@ class Page:
         direction = "DESC" if self.from_id is None and self.from_ms is None else "ASC"
         sql = (
             f"SELECT * FROM (SELECT * FROM {table} WHERE account_id = ?{where} "  # noqa: S608 - our own names
-            f"ORDER BY {id_column} {direction} LIMIT ?) ORDER BY symbol, {id_column}"
+            f"ORDER BY {id_column} {direction} LIMIT ?) ORDER BY {id_column}"
         )
         return sql, (account_id, *values, self.limit)
 
@@ -171,6 +171,14 @@ class Books:
         sql = "SELECT * FROM movements WHERE account_id = ? ORDER BY at_ms, movement_id"
         return self._journal.records(Movement, sql, (account_id,))
 
+    def last_change_ms(self, account: Account) -> int:
+        """Return when anything of the account last changed."""
+        sql = """
+            SELECT max(at_ms) FROM (
+                SELECT max(updated_at_ms) AS at_ms FROM orders WHERE account_id = ?1
+                UNION SELECT max(at_ms) FROM movements WHERE account_id = ?1)"""
+        return int(self._journal.rows(sql, (account.account_id,))[0][0] or account.created_at_ms)
+
     # Orders
 
     def next_order_id(self, symbol: str) -> int:
@@ -241,9 +249,21 @@ class Books:
         found = self._journal.records(OrderList, "SELECT * FROM order_lists WHERE order_list_id = ?", (order_list_id,))
         return found[0] if found else None
 
-    def order_lists(self, account_id: int) -> list[OrderList]:
-        """Return an account's order lists, oldest first."""
-        sql = "SELECT * FROM order_lists WHERE account_id = ? ORDER BY order_list_id"
+    def find_list(self, account_id: int, order_list_id: int | None, client_id: str | None) -> OrderList | None:
+        """Return an account's list that has all the names given; of several the open one, else the newest."""
+        where, values = _conditions({"order_list_id =": order_list_id, "client_id =": client_id})
+        sql = f"SELECT * FROM order_lists WHERE account_id = ?{where}"  # noqa: S608 - our own conditions
+        found = self._journal.records(OrderList, sql, (account_id, *values))
+        return max(found, key=lambda each: (not each.is_done, each.order_list_id), default=None)
+
+    def order_lists(self, account_id: int, page: Page) -> list[OrderList]:
+        """Return an account's order lists; a page's instants are those of their last change."""
+        query = page.to_query("order_lists", "order_list_id", "updated_at_ms", account_id)
+        return self._journal.records(OrderList, *query)
+
+    def open_lists(self, account_id: int) -> list[OrderList]:
+        """Return an account's lists of which an order is open, oldest first."""
+        sql = "SELECT * FROM order_lists WHERE account_id = ? AND NOT is_done ORDER BY order_list_id"
         return self._journal.records(OrderList, sql, (account_id,))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from lib.simulator.api_errors import filter_failure
 from lib.simulator.market import Instrument
 
-MAX_PRICE = Decimal(1_000_000)
+MAX_PRICE_TICKS = 100_000_000
 MAX_NOTIONAL = Decimal(9_000_000)
 MAX_TRIGGER_ORDERS = 5  # of one account on one symbol, as Binance sets it nearly everywhere
 
@@ -24,7 +24,7 @@ def filters_as_json(instrument: Instrument) -> list[dict[str, Any]]:
         {
             "filterType": "PRICE_FILTER",
             "minPrice": to_text(instrument.tick_size),
-            "maxPrice": to_text(MAX_PRICE),
+            "maxPrice": to_text(instrument.tick_size * MAX_PRICE_TICKS),
             "tickSize": to_text(instrument.tick_size),
         },
         {
@@ -71,7 +71,8 @@ def check_price(instrument: Instrument, price: Decimal) -> None:
     Raises:
         ApiError: -1013.
     """
-    if not instrument.tick_size <= price <= MAX_PRICE or price % instrument.tick_size:
+    ticks, rest = divmod(price, instrument.tick_size)
+    if rest or not 1 <= ticks <= MAX_PRICE_TICKS:
         raise filter_failure("PRICE_FILTER")
 
 

@@ -57,7 +57,7 @@ CREATE INDEX lists_by_client_id ON order_lists (account_id, client_id);
 """
 
 
-class JournalError(Exception):
+class JournalError(ValueError):
     """The file cannot hold the books; the message names it and the remedy."""
 
 

@@ -88,7 +88,9 @@ def total_quote(fills: list[Fill]) -> Decimal:
 def find_crossing(
     market: Market, symbol: str, level: Decimal, *, falling: bool, from_ms: int, to_ms: int
 ) -> int | None:
-    """Return the first millisecond in (from_ms, to_ms] at which the price path is at or beyond a level.
+    """Return the first millisecond after `from_ms`, up to `to_ms`, at which the price path is at or beyond a level.
+
+    Where no time has passed, a price that was set at that very instant counts.
 
     The instant does not depend on when one looks, so that an order fills alike whether it is watched every second or
     once a day. Beyond means below for a falling path.
@@ -98,7 +100,7 @@ def find_crossing(
         low, high = market.range(symbol, from_ms, until_ms)
         return low <= level if falling else high >= level
 
-    if to_ms <= from_ms or not is_reached(to_ms):
+    if to_ms < from_ms or not is_reached(to_ms):
         return None
     before_ms, reached_ms = from_ms, to_ms
     while reached_ms - before_ms > 1:

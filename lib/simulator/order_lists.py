@@ -182,8 +182,7 @@ def place_oco(
 
 
 def _check_list_name(books: Books, account: Account, client_id: str | None) -> None:
-    there = books.order_lists(account.account_id)
-    if client_id is not None and any(each.client_id == client_id and not each.is_done for each in there):
+    if client_id is not None and any(each.client_id == client_id for each in books.open_lists(account.account_id)):
         raise api_errors.duplicate_order()
 
 

@@ -23,7 +23,7 @@ ORDER_PARAMETERS = (
     *("pegPriceType", "pegOffsetType", "pegOffsetValue"),
 )
 RESPONSE_TYPES = ("ACK", "RESULT", "FULL")
-SELF_TRADE_PREVENTION = ("NONE", "EXPIRE_TAKER", "EXPIRE_MAKER", "EXPIRE_BOTH", "DECREMENT", "TRANSFER")
+SELF_TRADE_PREVENTION = ("EXPIRE_MAKER", "EXPIRE_TAKER", "EXPIRE_BOTH", "NONE")  # the default first
 _LIMIT = ("timeInForce", "quantity", "price")
 # Source: Binance Spot "New order", additional mandatory parameters based on order type.
 MANDATORY: Mapping[OrderType, tuple[str, ...]] = {
@@ -63,7 +63,7 @@ class OrderRequest:
     stop_price: Decimal = ZERO
     time_in_force: TimeInForce = TimeInForce.GTC
     client_order_id: str | None = None
-    self_trade_prevention: str = "NONE"
+    self_trade_prevention: str = SELF_TRADE_PREVENTION[0]
 
     @property
     def is_at_market(self) -> bool:
@@ -143,8 +143,8 @@ def read_time_in_force(parameters: Parameters, name: str) -> TimeInForce:
 
 
 def read_self_trade_prevention(parameters: Parameters) -> str:
-    """Return the self trade prevention mode, NONE where it is not said."""
-    return _read_listed(parameters, "selfTradePreventionMode", SELF_TRADE_PREVENTION) or "NONE"
+    """Return the self trade prevention mode."""
+    return _read_listed(parameters, "selfTradePreventionMode", SELF_TRADE_PREVENTION) or SELF_TRADE_PREVENTION[0]
 
 
 def read_response_type(parameters: Parameters, default: str) -> str:

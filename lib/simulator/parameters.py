@@ -105,8 +105,14 @@ class Parameters:
         return value == "true"
 
     def limit(self, default: int, maximum: int) -> int:
-        """Return how many rows are asked for, at most `maximum`."""
+        """Return how many rows are asked for, at most `maximum`.
+
+        Raises:
+            ApiError: -1130 for none.
+        """
         value = self.integer("limit")
+        if value == 0:
+            raise api_errors.invalid_parameter("limit")
         return default if value is None else min(value, maximum)
 
 
