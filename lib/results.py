@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
 
-from lib.errors import AllItemsFailed
+from lib.errors import AllItemsFailed, FksError, RetryableError
 
 
 class Status(StrEnum):
@@ -37,6 +37,12 @@ class Item(BaseModel):
     status: Status
     detail: str = ""
     retryable: bool = False
+
+
+def failed_item(name: str, error: Exception) -> Item:
+    """Return the item of something that failed; an error that is not of our tree shows its type."""
+    detail = str(error) if isinstance(error, FksError) else f"unexpected {type(error).__name__}: {error}"
+    return Item(name=name, status=Status.FAILED, detail=detail, retryable=isinstance(error, RetryableError))
 
 
 class TaskResult(BaseModel):
