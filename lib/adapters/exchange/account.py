@@ -1,0 +1,72 @@
+"""The private side of an account at a Binance-like exchange: signed reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from lib.adapters.exchange.account_answers import find_newest_fill, to_balances, to_fills
+from lib.adapters.exchange.link import Link, Request, Traffic
+from lib.portfolio.fills import Balance, Fill
+
+ACCOUNT_WEIGHT = 20
+FILLS_WEIGHT = 20
+MOST_FILLS = 1000
+
+
+class BinanceAccount:
+    """The port `ExchangeAccount`.
+
+    The clock offset is measured before the first signed request, so that a machine whose clock is wrong can sign.
+
+    Attributes:
+        account: Our name of it.
+    """
+
+    def __init__(self, link: Link, account: str) -> None:
+        self.account = account
+        self._link = link
+
+    @property
+    def traffic(self) -> Traffic:
+        """Counters of requests, waits and concurrency."""
+        return self._link.traffic
+
+    async def fetch_balances(self) -> Mapping[str, Balance]:
+        """Return every asset with a total above zero."""
+        answer = await self._ask(f"balances of {self.account}", ACCOUNT_WEIGHT, self._link.client.privateGetAccount)
+        return to_balances(answer, f"{self._link.name} account {self.account}")
+
+    async def fetch_fills(self, symbol: str, from_id: int) -> Sequence[Fill]:
+        """Return all fills of the symbol with an id >= `from_id`, rising by id (pages are followed)."""
+        fills: list[Fill] = []
+        while True:
+            page = await self._fetch_page(symbol, from_id)
+            fills += page
+            if len(page) < MOST_FILLS:
+                return fills
+            from_id = page[-1].fill_id + 1
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._link.close()
+
+    async def _fetch_page(self, symbol: str, from_id: int) -> list[Fill]:
+        what = f"fills of {symbol}"
+        params = {"symbol": symbol.replace("/", ""), "fromId": from_id, "limit": MOST_FILLS}
+        answer = await self._ask(what, FILLS_WEIGHT, partial(self._link.client.privateGetMyTrades, params), symbol)
+        return to_fills(
+            answer,
+            where=f"{self._link.name} {what} of {self.account}",
+            account=self.account,
+            symbol=symbol,
+            from_id=from_id,
+            limit=MOST_FILLS,
+            latest=await self._link.latest_instant(find_newest_fill(answer)),
+        )
+
+    async def _ask(self, what: str, weight: int, call: Callable[[], Any], symbol: str | None = None) -> Any:
+        if self._link.clock_offset is None:
+            await self._link.measure_offset()
+        return await self._link.send(Request(what, weight, call, symbol))

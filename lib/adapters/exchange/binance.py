@@ -1,0 +1,106 @@
+"""The public side of a Binance-like exchange: Binance, its test network, the simulator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from lib.adapters.exchange.link import Link, Request, Traffic
+from lib.adapters.exchange.market_answers import find_newest_open, to_candle_page, to_prices, to_symbols
+from lib.market.symbols import Symbol
+from lib.market.timeframes import width_of
+from lib.ports import CandlePage
+from lib.units import to_milliseconds
+
+KLINES_WEIGHT = 2
+PRICES_WEIGHT = 4
+SYMBOLS_WEIGHT = 20
+MOST_CANDLES = 1000
+
+
+def to_id(symbol: str) -> str:
+    """Return Binance's id: "BTC/USDT" -> "BTCUSDT"."""
+    return symbol.replace("/", "")
+
+
+class BinanceExchange:
+    """The port `Exchange`.
+
+    Attributes:
+        name: The venue's name.
+
+    Args:
+        link: Its connection.
+        known_symbols: Gives the names that prices are wanted of (the stored symbols); asked once, at the first
+            `fetch_prices`. When it gives none, and after every `fetch_symbols`, the exchange's own list is used.
+    """
+
+    def __init__(self, link: Link, known_symbols: Callable[[], Iterable[str]] = tuple) -> None:
+        self.name = link.name
+        self._link = link
+        self._known_symbols = known_symbols
+        self._names: dict[str, str] = {}
+
+    @property
+    def traffic(self) -> Traffic:
+        """Counters of requests, waits and concurrency."""
+        return self._link.traffic
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """The exchange's clock minus ours, as last measured (by `fetch_time`, or when a time looked wrong)."""
+        return self._link.clock_offset
+
+    async def fetch_time(self) -> datetime:
+        """Return the exchange's clock, UTC; measures `clock_offset`."""
+        await self._link.measure_offset()
+        return self._link.exchange_now()
+
+    async def fetch_symbols(self) -> Mapping[str, Symbol]:
+        """Return every spot symbol by name. Weight 20 and a large answer: hourly at most."""
+        answer = await self._ask("symbols", SYMBOLS_WEIGHT, self._link.client.publicGetExchangeInfo)
+        # Thousands of objects: checked beside the event loop, which goes on with other requests.
+        symbols = await asyncio.to_thread(
+            to_symbols, answer, where=f"{self.name} exchangeInfo", refreshed_at=self._link.exchange_now()
+        )
+        self._names = {to_id(name): name for name in symbols}
+        return symbols
+
+    async def fetch_candles(self, symbol: str, timeframe: str, since: datetime, limit: int = 1000) -> CandlePage:
+        """Return at most `limit` (1000 at most) candles that open at `since` or later, oldest first."""
+        width_of(timeframe)
+        limit = min(limit, MOST_CANDLES)
+        what = f"klines of {symbol} {timeframe}"
+        params = {"symbol": to_id(symbol), "interval": timeframe, "startTime": to_milliseconds(since), "limit": limit}
+        answer = await self._ask(what, KLINES_WEIGHT, partial(self._link.client.publicGetKlines, params), symbol)
+        return to_candle_page(
+            answer,
+            where=f"{self.name} {what}",
+            timeframe=timeframe,
+            since=since,
+            limit=limit,
+            latest=await self._link.latest_instant(find_newest_open(answer)),
+        )
+
+    async def fetch_prices(self) -> Mapping[str, Decimal]:
+        """Return the last price of every known symbol that ever traded, by one request (weight 4).
+
+        A halted symbol keeps its last price on Binance: whoever acts on a price checks the symbol's status.
+        """
+        if not self._names:
+            self._names = {to_id(name): name for name in self._known_symbols()}
+        if not self._names:
+            await self.fetch_symbols()
+        answer = await self._ask("prices", PRICES_WEIGHT, self._link.client.publicGetTickerPrice)
+        return to_prices(answer, where=f"{self.name} ticker/price", names=self._names)
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._link.close()
+
+    async def _ask(self, what: str, weight: int, call: Callable[[], Any], symbol: str | None = None) -> Any:
+        return await self._link.send(Request(what, weight, call, symbol))

@@ -1,0 +1,140 @@
+"""The public side of any other ccxt spot exchange, by ccxt's unified calls.
+
+Its limits are ccxt's own, per process; only a pause the exchange asks for is shared. It loads its markets in every
+process. Prices keep the exchange's digits (ccxt is told to make text of numbers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import ccxt.async_support as ccxt
+
+from lib.adapters.exchange.answers import refuse, to_instant, to_list, to_object
+from lib.adapters.exchange.link import Link, Request, Traffic
+from lib.adapters.exchange.market_answers import Checked, to_page
+from lib.errors import SettingsError, UnknownSymbol
+from lib.market.candles import Candle, find_impossibility
+from lib.market.symbols import Symbol, SymbolStatus
+from lib.ports import CandlePage
+from lib.units import to_decimal, to_milliseconds
+
+
+class GenericExchange:
+    """The port `Exchange`, without quote volumes and trade counts.
+
+    Raises:
+        SettingsError: ccxt does not offer what the platform needs of this exchange.
+    """
+
+    def __init__(self, link: Link) -> None:
+        self.name = link.name
+        self._link = link
+        self._client = link.client
+        missing = [call for call in ("fetchOHLCV", "fetchTickers") if not self._client.has.get(call)]
+        if missing:
+            raise SettingsError(f"{self.name} has no {' and no '.join(missing)} in ccxt. Choose another FKS_EXCHANGE.")
+        if self._client.precisionMode != ccxt.TICK_SIZE:
+            raise SettingsError(f"{self.name} has no fixed price and quantity steps. Choose another FKS_EXCHANGE.")
+
+    @property
+    def traffic(self) -> Traffic:
+        """Counters of requests, waits and concurrency."""
+        return self._link.traffic
+
+    @property
+    def clock_offset(self) -> timedelta | None:
+        """The exchange's clock minus ours, as last measured; zero where the exchange does not tell its time."""
+        return self._link.clock_offset
+
+    async def fetch_time(self) -> datetime:
+        """Return the exchange's clock, UTC; our own where it does not tell."""
+        await self._link.measure_offset()
+        return self._link.exchange_now()
+
+    async def fetch_symbols(self) -> Mapping[str, Symbol]:
+        """Return every spot symbol that has steps, by name."""
+        answer = await self._ask("symbols", partial(self._client.load_markets, True))
+        markets = to_object(answer, f"{self.name} markets").values()
+        now = self._link.exchange_now()
+        symbols = [_to_symbol(market, now) for market in markets if market.get("spot")]
+        return {symbol.name: symbol for symbol in symbols if symbol is not None}
+
+    async def fetch_candles(self, symbol: str, timeframe: str, since: datetime, limit: int = 1000) -> CandlePage:
+        """Return at most `limit` candles that open at `since` or later, oldest first."""
+        if timeframe not in (self._client.timeframes or {}):
+            raise SettingsError(f"{self.name} has no {timeframe} candles. Remove it from FKS_HISTORY_DAYS.")
+        await self._ensure_symbol(symbol)
+        what = f"candles of {symbol} {timeframe}"
+        call = partial(self._client.fetch_ohlcv, symbol, timeframe, to_milliseconds(since), limit)
+        where = f"{self.name} {what}"
+        rows = to_list(await self._ask(what, call, symbol), where)
+        checked = [_to_candle(row, where, timeframe) for row in rows]
+        wanted = [each for each in checked if each[0].opened_at >= since][:limit]
+        newest = max((to_milliseconds(candle.opened_at) for candle, _ in wanted), default=0)
+        return to_page(wanted, where, since, await self._link.latest_instant(newest))
+
+    async def fetch_prices(self) -> Mapping[str, Decimal]:
+        """Return the last price of every spot symbol that ever traded, by one request."""
+        where = f"{self.name} prices"
+        tickers = to_object(await self._ask("prices", self._client.fetch_tickers), where)
+        prices: dict[str, Decimal] = {}
+        for name, ticker in tickers.items():
+            last = to_object(ticker, where).get("last")
+            if ":" in name or last is None:  # a contract, or never traded
+                continue
+            price = _to_number(last, f"{where}, {name}")
+            if price < 0:
+                raise refuse(f"{where}, {name}", "a price above zero", last)
+            if price:
+                prices[name] = price
+        return prices
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self._link.close()
+
+    async def _ensure_symbol(self, symbol: str) -> None:
+        markets = await self._ask("symbols", self._client.load_markets)
+        if symbol not in markets:
+            raise UnknownSymbol(f"{self.name} does not know {symbol}. Correct the name or remove it.")
+
+    async def _ask(self, what: str, call: Callable[[], Any], symbol: str | None = None) -> Any:
+        return await self._link.send(Request(what, 0, call, symbol))
+
+
+def _to_candle(row: Any, where: str, timeframe: str) -> Checked:
+    if not isinstance(row, list) or len(row) < 6:
+        raise refuse(where, "arrays of time, open, high, low, close, volume", row)
+    opened_at = to_instant(row[0], f"{where}, open time")
+    open_, high, low, close, volume = (float(_to_number(value, where)) for value in row[1:6])
+    candle = Candle(opened_at, open_, high, low, close, volume)
+    return candle, find_impossibility(candle, timeframe)
+
+
+def _to_number(value: Any, where: str) -> Decimal:
+    try:
+        return to_decimal(value)
+    except (ValueError, ArithmeticError):
+        raise refuse(where, "a finite number", value) from None
+
+
+def _to_symbol(market: Mapping[str, Any], now: datetime) -> Symbol | None:
+    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    if not precision.get("price") or not precision.get("amount"):
+        return None
+    return Symbol(
+        name=market["symbol"],
+        base=market["base"],
+        quote=market["quote"],
+        status=SymbolStatus.HALTED if market.get("active") is False else SymbolStatus.TRADING,
+        price_step=to_decimal(precision["price"]),
+        quantity_step=to_decimal(precision["amount"]),
+        min_quantity=to_decimal((limits.get("amount") or {}).get("min") or 0),
+        min_notional=to_decimal((limits.get("cost") or {}).get("min") or 0),
+        refreshed_at=now,
+    )

@@ -1,0 +1,195 @@
+"""One client of one exchange: every request goes through `Link.send`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import ccxt.async_support as ccxt
+
+from lib.adapters.exchange import answers
+from lib.adapters.exchange.budget import Taken, WeightBudget
+from lib.adapters.exchange.client import Venue, is_like_binance
+from lib.adapters.exchange.errors import PARSING_ERRORS, Subject, is_rate_limit, translate
+from lib.adapters.exchange.replies import Reply, expect_reply
+from lib.errors import FksError, RateLimited
+from lib.ports import Clock
+from lib.units import to_milliseconds
+
+TIME_WEIGHT = 1
+CLOCK_TOLERANCE = timedelta(seconds=1)  # what measuring an offset may miss
+
+
+@dataclass(frozen=True)
+class Request:
+    """One read from the exchange.
+
+    Attributes:
+        what: In words, for messages: "klines of BTC/USDT 1h".
+        weight: What the exchange charges for it.
+        call: Sends it.
+        symbol: The symbol asked for, if one is.
+    """
+
+    what: str
+    weight: int
+    call: Callable[[], Awaitable[Any]]
+    symbol: str | None = None
+
+
+@dataclass
+class Traffic:
+    """Counters of one client, for the run's log and the benchmark.
+
+    Attributes:
+        requests: Sent, repetitions included.
+        weight: Taken from the budget for them.
+        refused: Answers that asked for a pause (429 or 418).
+        in_flight: Sent and not answered now.
+        peak_in_flight: The most at once.
+        budget_seconds: Spent waiting for weight, summed over requests that waited at the same time.
+        reply_seconds: Spent waiting for answers, summed likewise.
+    """
+
+    requests: int = 0
+    weight: int = 0
+    refused: int = 0
+    in_flight: int = 0
+    peak_in_flight: int = 0
+    budget_seconds: float = 0.0
+    reply_seconds: float = 0.0
+
+    @contextmanager
+    def flight(self) -> Iterator[None]:
+        """Count one request while it is under way."""
+        started = time.perf_counter()
+        self.requests += 1
+        self.in_flight += 1
+        self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
+        try:
+            yield
+        finally:
+            self.in_flight -= 1
+            self.reply_seconds += time.perf_counter() - started
+
+
+class Link:
+    """Sends reads: bounded concurrency, shared weight, translated errors, a measured clock. Belongs to one event loop.
+
+    Attributes:
+        client: The ccxt client.
+        name: The venue's name.
+        traffic: Counters since it was made.
+        clock_offset: The exchange's clock minus ours; None until it was measured.
+    """
+
+    def __init__(self, client: Any, venue: Venue, budget: WeightBudget, clock: Clock) -> None:
+        self.client = client
+        self.name = venue.name
+        self.traffic = Traffic()
+        self.clock_offset: timedelta | None = None
+        self._budget = budget
+        self._clock = clock
+        self._slots = asyncio.Semaphore(venue.concurrency)
+        if is_like_binance(client):
+            client.nonce = lambda: to_milliseconds(self.exchange_now())
+
+    def exchange_now(self) -> datetime:
+        """Return the exchange's time: our clock, corrected once its offset was measured."""
+        return self._clock.now() + (self.clock_offset or timedelta())
+
+    async def send(self, request: Request) -> Any:
+        """Return the answer's JSON (or text, or whatever came), not yet checked.
+
+        A read is repeated once: after a pause that the exchange asked for, if that is short, or after a refused
+        timestamp, with the clock measured again. Anything else is for the caller to repeat.
+
+        Raises:
+            FksError: As `lib.ports.Exchange` says.
+        """
+        async with self._slots:
+            return await self._send(request, may_repeat=True)
+
+    async def measure_offset(self) -> timedelta:
+        """Ask for the exchange's time; return its clock minus ours, which also corrects us from now on.
+
+        The answer is taken to hold for the middle of the request's round trip. Zero where the exchange does not tell.
+        """
+        async with self._slots:
+            return await self._measure_offset()
+
+    async def latest_instant(self, told_ms: int) -> datetime:
+        """Return the instant after which nothing can have happened on the exchange yet.
+
+        Args:
+            told_ms: The latest time in an answer, Unix milliseconds. When it lies in the future, our clock may be the
+                one that is wrong: the offset is measured again before anyone judges.
+        """
+        if told_ms > to_milliseconds(self.exchange_now() + CLOCK_TOLERANCE):
+            await self.measure_offset()
+        return self.exchange_now() + CLOCK_TOLERANCE
+
+    async def close(self) -> None:
+        """Release connections."""
+        await self.client.close()
+
+    async def _send(self, request: Request, *, may_repeat: bool) -> Any:
+        taken = await self._acquire(request.weight)
+        with expect_reply(self.client.apiKey, self.client.secret) as reply:
+            try:
+                with self.traffic.flight():
+                    answer = await request.call()
+            except (ccxt.BaseError, *PARSING_ERRORS) as error:
+                failure = await self._judge(error, reply, request)
+                clock_refused = isinstance(error, ccxt.InvalidNonce)
+            else:
+                await self._budget.note_used(taken, reply.used_weight)
+                return answer
+        if not may_repeat or not (clock_refused or isinstance(failure, RateLimited)):
+            raise failure
+        if clock_refused:
+            await self._measure_offset()
+        return await self._send(request, may_repeat=False)
+
+    async def _acquire(self, weight: int) -> Taken:
+        started = time.perf_counter()
+        try:
+            taken = await self._budget.acquire(weight)
+        finally:
+            self.traffic.budget_seconds += time.perf_counter() - started
+        self.traffic.weight += weight
+        return taken
+
+    async def _judge(self, error: Exception, reply: Reply, request: Request) -> FksError:
+        if not is_rate_limit(error, reply):
+            return translate(error, reply, Subject(self.name, request.what, request.symbol))
+        self.traffic.refused += 1
+        pause = await self._budget.pause(reply.retry_after, banned=reply.status == 418)
+        return RateLimited(
+            f"{self.name} refused {request.what}: too many requests from this address (HTTP {reply.status}). "
+            f"Every process pauses until {pause.until:%Y-%m-%d %H:%M:%S} UTC.",
+            retry_at=pause.until,
+            banned=pause.banned,
+        )
+
+    async def _measure_offset(self) -> timedelta:
+        if not self.client.has.get("fetchTime"):
+            self.clock_offset = timedelta()
+            return self.clock_offset
+        like_binance = is_like_binance(self.client)
+
+        async def ask() -> tuple[datetime, Any, datetime]:
+            sent_at = self._clock.now()
+            answer = await (self.client.publicGetTime() if like_binance else self.client.fetch_time())
+            return sent_at, answer, self._clock.now()
+
+        weight = TIME_WEIGHT if like_binance else 0
+        sent_at, answer, received_at = await self._send(Request("its time", weight, ask), may_repeat=False)
+        to_time = answers.to_server_time if like_binance else answers.to_instant
+        self.clock_offset = to_time(answer, f"time of {self.name}") - (sent_at + (received_at - sent_at) / 2)
+        return self.clock_offset
