@@ -62,7 +62,7 @@ class JournalError(ValueError):
 
 
 class Journal:
-    """Rows in and out of the file.
+    """Rows in and out of the file; used by one thread at a time, the one that runs the server's event loop.
 
     Args:
         path: The file, made on first use; None keeps everything in memory.
@@ -72,7 +72,7 @@ class Journal:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None)
+        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
         self._connection.row_factory = sqlite3.Row
         try:
             self._prepare()

@@ -13,7 +13,7 @@ from pathlib import Path
 from aiohttp import web
 from aiohttp.typedefs import Handler
 
-from lib.simulator import control_api, fault_replies, feed, limits, public_api, statistics
+from lib.simulator import control_api, fault_replies, feed, limits, private_api, public_api, statistics
 from lib.simulator.answers import to_error_answer
 from lib.simulator.api_errors import ApiError
 from lib.simulator.clock import DrivenClock, RealClock
@@ -82,6 +82,9 @@ def create_app(config: SimulatorConfig) -> web.Application:
     public_api.add_routes(app, market, config.weight_limit_per_minute)
     control_api.add_routes(app, market, faults, budget, counts)
     feed.add_routes(app, clock, config.seed)
+    private_api.add_routes(
+        app, private_api.open_exchange(market, clock, faults, config.state_path, demo_account=config.demo_account)
+    )
     return app
 
 
