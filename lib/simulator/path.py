@@ -59,8 +59,10 @@ class Path:
     def _draw_day(self, profile: Profile, day: int) -> Floats:
         anchors = self._anchors_of(profile)
         start, end = anchors[day - FIRST_DAY], anchors[day - FIRST_DAY + 1]
-        own = self._stream(profile.instrument.symbol, day).standard_normal((5, MINUTES))
-        shocks = math.sqrt(CORRELATION) * self._market_day(day) + math.sqrt(1 - CORRELATION) * own[0]
+        stream = self._stream(profile.instrument.symbol, day)
+        own, turnover = stream.standard_normal((2, MINUTES))
+        above, below, taker = stream.random((3, MINUTES))
+        shocks = math.sqrt(CORRELATION) * self._market_day(day) + math.sqrt(1 - CORRELATION) * own
         sigma = profile.volatility / math.sqrt(365 * MINUTES)
         walk = np.cumsum(shocks) * sigma
         share = np.arange(1, MINUTES + 1) / MINUTES
@@ -72,12 +74,12 @@ class Path:
         minutes[CLOSE_ROW, -1] = profile.level * np.exp(end)  # to the last bit the next day's open
         higher = np.maximum(minutes[OPEN_ROW], minutes[CLOSE_ROW])
         lower = np.minimum(minutes[OPEN_ROW], minutes[CLOSE_ROW])
-        minutes[HIGH_ROW] = higher * (1 + np.abs(own[1]) * sigma * 0.5)
-        minutes[LOW_ROW] = lower * (1 - np.abs(own[2]) * sigma * 0.5)
+        minutes[HIGH_ROW] = higher * (1 + above * sigma)
+        minutes[LOW_ROW] = lower * (1 - below * sigma)
         # Turnover is skewed (log-normal) and rises with the size of the move; its mean is the profile's turnover.
         usual = profile.daily_volume / profile.level / MINUTES
-        minutes[VOLUME_ROW] = usual * np.exp(0.7 * own[3] - 0.245) * (0.6 + 0.5 * np.abs(shocks))
-        minutes[TAKER_ROW] = np.clip(0.5 + 0.1 * own[4], 0.05, 0.95)
+        minutes[VOLUME_ROW] = usual * np.exp(0.7 * turnover - 0.245) * (0.6 + 0.5 * np.abs(shocks))
+        minutes[TAKER_ROW] = 0.3 + 0.4 * taker
         return minutes
 
     def _anchors_of(self, profile: Profile) -> Floats:

@@ -122,9 +122,9 @@ class World:
             days = [self._day_row(symbol, day) for day in range(from_ms // DAY_MS, to_ms // DAY_MS)]
             return aggregate(np.concatenate(days, axis=1), interval)
         hidden = self._hidden.get(symbol, ())
-        parts = [drop_spans(part, "1m", hidden) for part in self._full_minutes(symbol, from_ms, to_ms)]
-        minutes = np.concatenate(parts, axis=1)
-        return minutes if interval == "1m" else aggregate(minutes, interval)
+        minutes = [drop_spans(part, "1m", hidden) for part in self._full_minutes(symbol, from_ms, to_ms)]
+        days = minutes if interval == "1m" else [aggregate(part, interval) for part in minutes]
+        return np.concatenate(days, axis=1)
 
     def part(self, symbol: str, interval: str, from_ms: int, at_ms: int) -> Integers:
         """Return what traded from `from_ms` to `at_ms` as one candle of `interval`, or none."""
