@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lib.notifications.channels import Answer, SendOutcome, Subscriber
+from lib.errors import DatabaseUnavailable
+from lib.notifications.channels import Answer, Subscriber
 from lib.notifications.outbox import Backlog, Delivery, DeliveryQueue, DeliveryState, Settlement
 from lib.notifications.parts import mark_repeat, render_parts
 from lib.notifications.routing import escalate, route_new
@@ -18,6 +19,8 @@ from lib.notifications.settling import GIVE_UP_AFTER, Attempt, give_up_lost, set
 from lib.ports import Clock
 
 LEASE = timedelta(minutes=2)  # a channel answers within a minute (`Channel.send`); then its sender is dead
+
+RECORDING_PAUSES_SECONDS = (0.5, 1.0, 2.0)
 
 
 @dataclass(frozen=True)
@@ -45,16 +48,12 @@ class ChannelReport:
         name: The channel.
         delivered: Messages it has confirmed completely.
         given_up: Title and reason of each message it will not get.
-        reason: Why sending failed last in this pass; empty when nothing failed.
-        postponed: Whether the channel asked us to wait.
-        backlog: What still waits for it; None when nothing does.
+        backlog: What still waits for it, and why; None when nothing does.
     """
 
     name: str
     delivered: int = 0
     given_up: list[tuple[str, str]] = field(default_factory=list)
-    reason: str = ""
-    postponed: bool = False
     backlog: Backlog | None = None
 
 
@@ -119,15 +118,20 @@ class _Pass:
             outcome = self._channel.send(mark_repeat(part) if delivery.doubts else part, delivery.message.severity)
             attempt = Attempt(delivery, len(parts), self._clock.now(), self._pace.jitter())
             settlement = settle(attempt, outcome)
-            self._note(outcome)
-        self._queue.settle(delivery.delivery_id, self._owner, settlement, self._clock.now())
+            self._peace_until = outcome.retry_at if outcome.answer is Answer.DELIVERED else None
+        self._record(delivery, settlement)
         self._count(delivery, settlement)
 
-    def _note(self, outcome: SendOutcome) -> None:
-        self._peace_until = outcome.retry_at if outcome.answer is Answer.DELIVERED else None
-        self._report.postponed = outcome.answer is Answer.POSTPONED
-        failed = outcome.answer not in (Answer.DELIVERED, Answer.POSTPONED)
-        self._report.reason = outcome.reason if failed else ""
+    def _record(self, delivery: Delivery, settlement: Settlement) -> None:
+        """Record what happened, through a restart of the database: a message is sent, and must not be sent again."""
+        for pause in RECORDING_PAUSES_SECONDS:
+            try:
+                self._queue.settle(delivery.delivery_id, self._owner, settlement, self._clock.now())
+            except DatabaseUnavailable:
+                self._pace.sleep(pause)
+            else:
+                return
+        self._queue.settle(delivery.delivery_id, self._owner, settlement, self._clock.now())
 
     def _count(self, delivery: Delivery, settlement: Settlement) -> None:
         if settlement.state is DeliveryState.DELIVERED:

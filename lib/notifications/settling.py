@@ -45,7 +45,8 @@ def settle(attempt: Attempt, outcome: SendOutcome) -> Settlement:
             wait = _bound(outcome.retry_at, now, now)
             return Settlement(state, sent, doubts=0, lost_claims=0, refusals=0, next_attempt_at=wait)
         case Answer.POSTPONED:
-            return replace(kept, next_attempt_at=_bound(outcome.retry_at, now + calc_backoff(attempt), now))
+            # Being asked to wait is no failure, and no reason to show.
+            return replace(kept, reason="", next_attempt_at=_bound(outcome.retry_at, now + calc_backoff(attempt), now))
         case Answer.UNAVAILABLE:
             return _retry_or_give_up(attempt, outcome, kept)
         case Answer.REFUSED:

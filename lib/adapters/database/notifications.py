@@ -16,9 +16,9 @@ from lib.adapters.database.tables.notifications import NotificationDeliveryRow, 
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.outbox import Backlog, Delivery, DeliveryState, Route, Settlement, Undelivered
 
-# Not SKIP LOCKED: a second sender must not pass by the message that the first one is just claiming, or the channel's
-# order would be lost. It waits for that short transaction and then sees the claim (the condition is checked again on
-# the row's newest version).
+# One claim at a time per channel. Row locks alone do not keep the order: whether it waits for a locked row or skips it,
+# PostgreSQL then goes on to the next one, and a second sender would overtake the first.
+CHANNEL_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('notification channel'), hashtext(:channel))")
 CLAIM = text("""
     UPDATE notification_deliveries AS taken
     SET attempts = attempts + 1,
@@ -30,13 +30,12 @@ CLAIM = text("""
     WHERE message.notification_id = taken.notification_id AND taken.delivery_id = (
         SELECT delivery_id FROM notification_deliveries
         WHERE channel = :channel AND state IN ('pending', 'in_doubt')
-          AND (claimed_until IS NULL OR claimed_until <= :now)
           AND NOT EXISTS (
             SELECT FROM notification_deliveries
             WHERE channel = :channel AND state IN ('pending', 'in_doubt')
               AND (next_attempt_at > :now OR claimed_until > :now))
         ORDER BY priority, notification_id
-        LIMIT 1 FOR UPDATE)
+        LIMIT 1)
     RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.lost_claims,
         taken.refusals, message.type, message.severity, message.title, message.body, message.deduplication_key,
         message.created_at, message.link
@@ -135,6 +134,7 @@ class NotificationStore:
         """Claim the channel's next delivery, or None."""
         claim = {"channel": channel, "owner": owner, "now": now, "until": until}
         with database_errors(f"taking the next message for {channel}"), self._begin() as connection:
+            connection.execute(CHANNEL_LOCK, {"channel": channel})
             row = connection.execute(CLAIM, claim).one_or_none()
         if row is None:
             return None

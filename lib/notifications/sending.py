@@ -1,0 +1,123 @@
+"""The task send_notifications: say something if asked to, then deliver what is due."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from tabulate import tabulate
+
+from lib.notifications.channels import Subscriber
+from lib.notifications.delivery import ChannelReport, Pace, deliver_due
+from lib.notifications.messages import Message
+from lib.notifications.outbox import DeliveryQueue, Outbox, Undelivered
+from lib.ports import Clock
+from lib.results import Item, Status, TaskResult, calc_status
+
+TASK = "send_notifications"
+NOBODY = "no channel configured: nobody is told. Set FKS_CHANNELS__DISCORD__URL"
+SHOWN_FOR = timedelta(days=3)
+MAX_SHOWN = 20
+MAX_LOGGED = 5
+logger = logging.getLogger(__name__)
+
+
+class NotificationStore(Outbox, DeliveryQueue, Protocol):
+    """The outbox with both its sides."""
+
+
+class NotificationsResult(TaskResult):
+    """What was delivered, and what nobody has been told.
+
+    Attributes:
+        undelivered: Messages of the last three days that no channel has confirmed: urgent first, then newest first;
+            the first twenty.
+    """
+
+    undelivered: tuple[Undelivered, ...] = ()
+
+    def render_tables(self) -> list[str]:
+        """The messages that nobody has been told."""
+        if not self.undelivered:
+            return []
+        rows = [
+            (each.severity.value, each.title.replace("|", "\\|"), _format_age(self, each), each.reason)
+            for each in self.undelivered
+        ]
+        headers = ("severity", "message", "age", "why not delivered")
+        return ["### Not delivered\n\n" + tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)]
+
+
+def send_notifications(
+    store: NotificationStore,
+    subscribers: Sequence[Subscriber],
+    clock: Clock,
+    *,
+    note: Message | None = None,
+    pace: Pace | None = None,
+) -> NotificationsResult:
+    """Record the note if there is one, deliver what is due, and report each channel.
+
+    With no channel configured the messages are kept, logged and returned as undelivered.
+
+    Args:
+        store: The outbox.
+        subscribers: Every channel; none means that nobody is told.
+        clock: The time.
+        note: Something a person wants to say (`texts.write_note`).
+        pace: How long it may take.
+
+    Raises:
+        AllItemsFailed: When every channel fails. The messages wait in the outbox for the next run.
+        DatabaseUnavailable: Nothing is lost; see `deliver_due`.
+    """
+    started_at = clock.now()
+    recorded = store.record(note) if note else False
+    reports = deliver_due(store, subscribers, clock, pace)
+    undelivered = store.load_undelivered(clock.now() - SHOWN_FOR, MAX_SHOWN)
+    if undelivered:
+        titles = "; ".join(f"{each.title} ({each.reason})" for each in undelivered[:MAX_LOGGED])
+        logger.warning("%d messages not delivered: %s", len(undelivered), titles)
+    items = tuple(_to_item(report, clock.now()) for report in reports) or (
+        Item(name="channels", status=Status.SKIPPED, detail=NOBODY),
+    )
+    return NotificationsResult(
+        task=TASK,
+        status=calc_status(TASK, items),
+        counts={
+            "recorded": int(recorded),
+            "delivered": sum(report.delivered for report in reports),
+            "given up": sum(len(report.given_up) for report in reports),
+            "waiting": sum(report.backlog.waiting for report in reports if report.backlog),
+        },
+        items=items,
+        started_at=started_at,
+        finished_at=clock.now(),
+        undelivered=tuple(undelivered),
+    )
+
+
+def _to_item(report: ChannelReport, now: datetime) -> Item:
+    """A channel fails when something was given up, or when its last sending failed and messages wait for it."""
+    waiting = report.backlog
+    words = [f"{report.delivered} delivered"] if report.delivered else []
+    if waiting:
+        later = f", next attempt {waiting.resume_at:%H:%M:%S} UTC" if waiting.resume_at > now else ""
+        words.append(f"{waiting.waiting} waiting{later}")
+        if waiting.reason:
+            words.append(waiting.reason)
+    if report.given_up:
+        titles = "; ".join(f"{title}: {reason}" for title, reason in report.given_up[:3])
+        words.append(f"{len(report.given_up)} given up ({titles})")
+    status = Status.OK if report.delivered else Status.SKIPPED
+    if report.given_up or (waiting and waiting.reason):
+        status = Status.FAILED
+    return Item(name=report.name, status=status, detail=", ".join(words) or "nothing to send")
+
+
+def _format_age(result: TaskResult, message: Undelivered) -> str:
+    minutes = max(timedelta(), result.finished_at - message.created_at) // timedelta(minutes=1)
+    hours, days = minutes // 60, minutes // 1440
+    return f"{days} d {hours % 24} h" if days else f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
