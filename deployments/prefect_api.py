@@ -1,0 +1,102 @@
+"""What the stack asks of its Prefect server, over HTTP: importing Prefect would cost seconds and a hundred megabytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import httpx
+
+ANSWER_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class ScheduledDeployment:
+    """A deployment as the summary shows it.
+
+    Attributes:
+        next_at: Its next scheduled run; None when it is started by hand or paused.
+        last_state: The state its last run ended in; None when none has ended.
+        last_run: That run's name, which says what it did.
+    """
+
+    id: str
+    name: str
+    next_at: datetime | None
+    last_state: str | None
+    last_run: str | None
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A progress artifact: percent from 0 to 100 and what it counts."""
+
+    percent: float
+    text: str
+
+
+class PrefectApi:
+    """The server at ``api_url``; use as a context manager."""
+
+    def __init__(self, api_url: str) -> None:
+        self._http = httpx.Client(base_url=api_url, timeout=ANSWER_SECONDS, trust_env=False)
+
+    def __enter__(self) -> PrefectApi:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def is_healthy(self) -> bool:
+        """Return whether the server answers and reaches its database."""
+        try:
+            return self._http.get("/ready").status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False
+
+    def load_deployments(self, tag: str) -> list[ScheduledDeployment]:
+        """Return the deployments with this tag, by name."""
+        found = [self._describe(raw) for raw in self._ask("/deployments/filter", deployments={"tags": {"all_": [tag]}})]
+        return sorted(found, key=lambda deployment: (deployment.next_at is None, deployment.name))
+
+    def _describe(self, raw: dict[str, Any]) -> ScheduledDeployment:
+        of_it = {"deployment_id": {"any_": [raw["id"]]}}
+        scheduled = {**of_it, "state": {"type": {"any_": ["SCHEDULED"]}}}
+        ended = {**of_it, "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+        coming = self._ask("/flow_runs/filter", flow_runs=scheduled, sort="NEXT_SCHEDULED_START_TIME_ASC", limit=1)
+        last = self._ask("/flow_runs/filter", flow_runs=ended, sort="END_TIME_DESC", limit=1)
+        flow = self._http.get(f"/flows/{raw['flow_id']}").raise_for_status().json()
+        return ScheduledDeployment(
+            id=raw["id"],
+            name=f"{flow['name']}/{raw['name']}",
+            next_at=datetime.fromisoformat(coming[0]["next_scheduled_start_time"]) if coming else None,
+            last_state=last[0]["state_name"] if last else None,
+            last_run=last[0]["name"] if last else None,
+        )
+
+    def start_run(self, deployment_id: str) -> str:
+        """Start a run now, as a person would; returns its id."""
+        made = self._http.post(f"/deployments/{deployment_id}/create_flow_run", json={}).raise_for_status().json()
+        return str(made["id"])
+
+    def load_progress(self, flow_run_id: str) -> Progress | None:
+        """Return the newest progress artifact of a run, or None where it has none."""
+        artifacts = {"type": {"any_": ["progress"]}, "flow_run_id": {"any_": [flow_run_id]}}
+        found = self._ask("/artifacts/filter", artifacts=artifacts, sort="UPDATED_DESC", limit=1)
+        return Progress(float(found[0]["data"]), found[0]["description"] or "") if found else None
+
+    def load_run_state(self, flow_run_id: str) -> tuple[str, str]:
+        """Return type and name of a run's state, as ("COMPLETED", "Partial")."""
+        run = self._http.get(f"/flow_runs/{flow_run_id}").raise_for_status().json()
+        return str(run["state_type"]), str(run["state_name"])
+
+    def set_automation_enabled(self, name_start: str, *, enabled: bool) -> None:
+        """Switch every automation on or off whose name starts like this."""
+        for automation in self._ask("/automations/filter"):
+            if automation["name"].startswith(name_start):
+                self._http.patch(f"/automations/{automation['id']}", json={"enabled": enabled}).raise_for_status()
+
+    def _ask(self, path: str, **body: Any) -> list[dict[str, Any]]:
+        answer: list[dict[str, Any]] = self._http.post(path, json=body).raise_for_status().json()
+        return answer

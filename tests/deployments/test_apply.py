@@ -1,0 +1,201 @@
+"""Setting up a real Prefect server, and what its automations and scheduler then do by themselves."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.prefect_servers import PrefectServer, wait_until
+from tests.webhooks import WebhookServer, run_webhooks
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+
+FLOWS = '''
+import time
+from prefect import flow
+
+@flow
+def quick():
+    """Do nothing."""
+
+@flow
+def broken():
+    """Fail."""
+    raise ValueError("no candles")
+
+@flow
+def endless():
+    """Run until somebody ends it."""
+    time.sleep(600)
+'''
+PREFECT_YAML = """
+deployments:
+  - name: every-minute
+    entrypoint: flows/chain.py:quick
+    description: A chain that comes every minute.
+    tags: [fks, test]
+    schedules:
+      - {interval: 60, anchor_date: "2026-01-01T00:00:00+00:00", timezone: UTC}
+    work_pool: {name: fks, work_queue_name: critical}
+"""
+APPLY = """
+import asyncio, sys
+from datetime import timedelta
+from pathlib import Path
+from pydantic import SecretStr
+from deployments.apply import apply
+from deployments.automations import Patience
+from lib.settings import load_settings
+patience = Patience(completion=timedelta(seconds=float(sys.argv[2])), heartbeat=timedelta(seconds=12))
+url = SecretStr("postgresql://fks:p%40ss%2Fword@127.0.0.1:5432/fks?application_name=fks")
+print(asyncio.run(apply(load_settings(), url, "http://ui", patience=patience, project=Path(sys.argv[1]))))
+"""
+
+
+@pytest.fixture(scope="module")
+def channel() -> Iterator[WebhookServer]:
+    with run_webhooks() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def project(session_home: Path) -> Path:
+    """A project with one scheduled chain, and flows that are run by hand."""
+    folder = session_home / "project"
+    (folder / "flows").mkdir(parents=True)
+    (folder / "flows" / "__init__.py").touch()
+    (folder / "flows" / "chain.py").write_text(FLOWS)
+    (folder / "prefect.yaml").write_text(PREFECT_YAML)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def applied(prefect_server: PrefectServer, project: Path, channel: WebhookServer) -> PrefectServer:
+    """The server, set up for the project with one alert channel, and a dead man's switch of 12 seconds."""
+    prefect_server.env["FKS_CHANNELS__TEAM__URL"] = channel.url
+    prefect_server.run_python(APPLY, str(project), "12")
+    return prefect_server
+
+
+def ask(server: PrefectServer, path: str, **body: Any) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = httpx.post(f"{server.ui_url}/api{path}", json=body).raise_for_status().json()
+    return answer
+
+
+def run_flow(project: Path, name: str) -> list[str]:
+    source = f"import sys; sys.path.insert(0, {str(project)!r}); from flows.chain import {name}; {name}()"
+    return [sys.executable, "-c", source]
+
+
+def runs_of(server: PrefectServer, flow: str) -> list[dict[str, Any]]:
+    return ask(server, "/flow_runs/filter", flows={"name": {"any_": [flow]}}, sort="START_TIME_DESC")
+
+
+def test_the_scheduler_creates_runs_and_a_worker_completes_one_at_its_instant(applied: PrefectServer) -> None:
+    with applied.worker("scheduled"):
+        wait_until("a scheduled run has completed", lambda: completed(applied), 150)
+    (first, *_) = completed(applied)
+    assert first["auto_scheduled"]
+    late = datetime.fromisoformat(first["start_time"]) - datetime.fromisoformat(first["expected_start_time"])
+    assert timedelta(0) <= late < timedelta(seconds=10)
+    assert datetime.fromisoformat(first["expected_start_time"]).astimezone(UTC).second == 0
+
+
+def completed(server: PrefectServer) -> list[dict[str, Any]]:
+    return [run for run in runs_of(server, "quick") if run["state_type"] == "COMPLETED"]
+
+
+def test_people_are_told_by_the_server_itself_when_a_chain_does_not_complete(
+    applied: PrefectServer, channel: WebhookServer
+) -> None:
+    already = len(channel.messages)
+
+    def told() -> list[str]:
+        return [text for text in channel.contents[already:] if "quick has stopped" in text]
+
+    wait_until("the alert is there", told)
+    assert "No run of quick completed in the last 0.2 minutes" in told()[0]
+    assert "http://ui/runs" in told()[0]
+    trace = {"event": {"name": ["prefect.automation.triggered"]}, "resource": {"labels": {}}}
+    events = httpx.post(f"{applied.ui_url}/api/events/filter", json={"filter": trace}).raise_for_status().json()
+    assert "fks: quick has stopped" in {event["resource"]["prefect.resource.name"] for event in events["events"]}
+
+
+def test_a_failed_run_is_reported_with_its_error(applied: PrefectServer, project: Path, channel: WebhookServer) -> None:
+    subprocess.run(run_flow(project, "broken"), env=applied.env, check=False, capture_output=True)
+    wait_until("the alert is there", lambda: [text for text in channel.contents if "broken: Failed" in text])
+    (text, *_) = [text for text in channel.contents if "broken: Failed" in text]
+    assert "no candles" in text
+    assert f"http://ui/runs/flow-run/{runs_of(applied, 'broken')[0]['id']}" in text
+
+
+def test_a_killed_run_is_marked_as_crashed_and_reported(
+    applied: PrefectServer, project: Path, channel: WebhookServer
+) -> None:
+    process = subprocess.Popen(run_flow(project, "endless"), env=applied.env, stderr=subprocess.DEVNULL)
+    try:
+        wait_until("a heartbeat is there", lambda: heartbeats_of(applied, "endless"))
+    finally:
+        process.kill()
+        process.wait()
+    wait_until("the run is crashed", lambda: runs_of(applied, "endless")[0]["state_type"] == "CRASHED")
+    assert "No heartbeat for 12 seconds" in runs_of(applied, "endless")[0]["state"]["message"]
+    wait_until("the alert is there", lambda: [text for text in channel.contents if "endless: Crashed" in text])
+
+
+def heartbeats_of(server: PrefectServer, flow: str) -> list[dict[str, Any]]:
+    runs = [f"prefect.flow-run.{run['id']}" for run in runs_of(server, flow)]
+    wanted = {"event": {"name": ["prefect.flow-run.heartbeat"]}, "resource": {"id": runs}}
+    answer = httpx.post(f"{server.ui_url}/api/events/filter", json={"filter": wanted}).raise_for_status().json()
+    return answer["events"] if runs else []
+
+
+def test_applying_again_changes_nothing_and_what_is_retired_goes(
+    applied: PrefectServer, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def names(path: str, **body: Any) -> list[str]:
+        return sorted(item["name"] for item in ask(applied, path, **body))
+
+    def everything() -> dict[str, list[str]]:
+        blocks = {"block_documents": {"is_anonymous": {"eq_": False}}, "include_secrets": True}
+        return {
+            "queues": [f"{q['name']}:{q['priority']}" for q in ask(applied, "/work_pools/fks/queues/filter")],
+            "deployments": names("/deployments/filter"),
+            "automations": names("/automations/filter"),
+            "blocks": names("/block_documents/filter", **blocks),
+        }
+
+    before = everything()
+    assert sorted(before["queues"]) == ["critical:1", "default:5", "research:10"]
+    assert before["deployments"] == ["every-minute"]
+    assert before["automations"] == ["fks: a run has died", "fks: a run has failed", "fks: quick has stopped"]
+    assert before["blocks"] == ["fks-alert-team", "fks-database"]
+
+    second = tmp_path / "second"
+    shutil.copytree(project, second)
+    (second / "prefect.yaml").write_text(PREFECT_YAML.replace("every-minute", "renamed"))
+    applied.run_python(APPLY, str(second), "12")
+    assert everything() == before | {"deployments": ["renamed"]}
+
+    monkeypatch.delitem(applied.env, "FKS_CHANNELS__TEAM__URL")
+    applied.run_python(APPLY, str(project), "12")
+    assert everything() == before | {"blocks": ["fks-database"]}
+    monkeypatch.undo()
+    applied.run_python(APPLY, str(project), "12")
+    assert everything() == before
+
+
+def test_the_database_block_keeps_the_password_secret_and_carries_the_whole_url(applied: PrefectServer) -> None:
+    (block,) = ask(applied, "/block_documents/filter", block_documents={"name": {"any_": ["fks-database"]}})
+    assert "p@ss" not in str(block)
+    load = "from prefect_sqlalchemy import SqlAlchemyConnector as C; print(C.load('fks-database')._rendered_url"
+    url = applied.run_python(f"{load}.render_as_string(hide_password=False))")
+    assert url.strip() == "postgresql+psycopg2://fks:p%40ss%2Fword@127.0.0.1:5432/fks?application_name=fks"
