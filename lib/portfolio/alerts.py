@@ -1,0 +1,101 @@
+"""What people are told about a position: the facts, the numbers, and what to do next."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from lib.notifications.messages import Message, MessageType, Severity
+from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.money import format_number
+from lib.portfolio.stores import HeldPosition
+from lib.units import format_money
+
+
+def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime) -> Message:
+    """Render the message of an alarm that is due.
+
+    Its deduplication key counts the alarm's messages so far, so a run that was killed after recording it and before
+    noting that it did makes the same key again.
+    """
+    alarm = held.alarms.get(kind, Alarm())
+    title, facts, advice = {
+        AlarmKind.STOP_LOSS: _tell_stop_loss,
+        AlarmKind.TAKE_PROFIT: _tell_take_profit,
+        AlarmKind.STALE_PRICE: _tell_stale_price,
+    }[kind](held, alarm, now)
+    return Message(
+        type=MessageType.OPERATIONS if kind is AlarmKind.STALE_PRICE else MessageType.STOP_LOSS,
+        severity=Severity.WARNING if kind is AlarmKind.TAKE_PROFIT else Severity.URGENT,
+        title=title,
+        body=f"{facts}\n{_describe(held)}\nWhat to do: {advice}",
+        deduplication_key=f"{kind}:{held.account}:{held.symbol}:{held.position.opened_by}:{alarm.alerts}",
+        created_at=now,
+    )
+
+
+def _tell_stop_loss(held: HeldPosition, alarm: Alarm, _: datetime) -> tuple[str, str, str]:
+    title = f"🛑 Stop loss triggered: {held.symbol} ({held.account})"
+    facts = f"{held.symbol} is at {_price(held)}, at or below its stop loss of {_number(held.stop_loss)}."
+    if alarm.raised_at is not None:
+        title = f"🛑 Stop loss still triggered: {held.symbol} ({held.account})"
+        facts += f" It was triggered first at {alarm.raised_at:%Y-%m-%d %H:%M} UTC, and the position is still open."
+    advice = (
+        "sell by hand on the exchange (the next run sees it and closes the position), or set a lower stop loss or "
+        "remove it with the flow set-stop-loss."
+    )
+    return title, facts, advice
+
+
+def _tell_take_profit(held: HeldPosition, _alarm: Alarm, _now: datetime) -> tuple[str, str, str]:
+    title = f"🎯 Take profit reached: {held.symbol} ({held.account})"
+    facts = f"{held.symbol} is at {_price(held)}, at or above its take profit of {_number(held.take_profit)}."
+    return title, facts, "sell by hand on the exchange, or raise stop loss and take profit with the flow set-stop-loss."
+
+
+def _tell_stale_price(held: HeldPosition, _alarm: Alarm, now: datetime) -> tuple[str, str, str]:
+    title = f"⚠️ No fresh price: {held.symbol} ({held.account})"
+    consequence = "nobody knows what it is worth" if held.stop_loss is None else "nothing watches its stop loss"
+    facts = f"{held.symbol} {describe_age(held, now)}, so {consequence}."
+    advice = (
+        f"look at {held.symbol} on the exchange and act there if needed; then see in the runs of critical-path why "
+        "update_positions has no price for it (exchange down, symbol halted, price refused)."
+    )
+    return title, facts, advice
+
+
+def describe_age(held: HeldPosition, now: datetime) -> str:
+    """Render how old the position's price is: ``was last priced 12 minutes ago, at 142.1 (12:05:02 UTC)``."""
+    if held.valuation is None:
+        return "was never priced"
+    at = held.valuation.price_at
+    return f"was last priced {_duration(now - at)}, at {_price(held)} ({at:%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _describe(held: HeldPosition) -> str:
+    base, _, quote = held.symbol.partition("/")
+    text = (
+        f"Quantity {format_number(held.position.quantity)} {base}, average cost {_number(held.position.average_cost)}, "
+        f"stop loss {_number(held.stop_loss)}, take profit {_number(held.take_profit)}"
+    )
+    if held.valuation is None:
+        return text + "."
+    pnl, pct = held.valuation.unrealized_pnl_quote, held.valuation.unrealized_pnl_pct
+    word = "loss" if pnl < 0 else "profit"
+    percent = f" ({pct:+.2f} %)" if pct is not None else ""
+    return f"{text}, {word} {format_money(abs(pnl), quote)}{percent}."
+
+
+def _price(held: HeldPosition) -> str:
+    return _number(held.valuation.price if held.valuation else None)
+
+
+def _number(number: Decimal | None) -> str:
+    return "none" if number is None else format_number(round(number, 8))
+
+
+def _duration(age: timedelta) -> str:
+    seconds = age // timedelta(seconds=1)
+    if seconds < 0:
+        return f"{-seconds} s in the future"
+    return f"{seconds} s ago" if seconds < 600 else f"{seconds // 60} minutes ago"

@@ -1,0 +1,72 @@
+"""Writing fetched fills into an account's books."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from lib.errors import BadAnswer
+from lib.portfolio.fills import BookedFill, Fill
+from lib.portfolio.imports import Fetched, book_fills
+from lib.portfolio.ledger import Ledger, Position, Unmatched, build_ledger
+from lib.portfolio.quotes import Quotes
+from lib.portfolio.stores import Books, MarketFacts
+
+
+@dataclass(frozen=True)
+class Booked:
+    """What an import changed in the books.
+
+    Attributes:
+        fills: Fills that are new.
+        closed: Positions that the new fills have closed.
+        unmatched: Disposals among the new fills that no known fill had bought.
+        errors: By symbol whose fills could not be fetched or contradict the stored ones.
+    """
+
+    fills: Sequence[BookedFill] = ()
+    closed: Sequence[Position] = ()
+    unmatched: Sequence[Unmatched] = ()
+    errors: Mapping[str, Exception] = field(default_factory=dict)
+
+
+def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quotes, now: datetime) -> Booked:
+    """Add what is new, rebuild the positions if anything is, and store the balances that this explains."""
+    delivered, revalued = book_fills(fetched, market, quotes)
+    stored = books.load_stored([booked.fill for booked in delivered])
+    errors = {**fetched.errors, **_find_contradictions(delivered, stored)}
+    fresh = [one for one in delivered if one.fill.key not in stored and one.fill.symbol not in errors]
+    books.add_fills(fresh, now)
+    books.value_fees(revalued)
+    booked = Booked(fresh, errors=errors)
+    if fresh or revalued:
+        ledger = build_ledger(books.load_fills())
+        books.save_ledger(ledger)
+        booked = Booked(fresh, _find_closed(fresh, ledger), _find_unmatched(fresh, ledger), errors)
+    books.save_import(
+        fetched.plan.find_explained(fetched.balances, errors.keys()), fetched.plan.reasons.keys() - errors.keys(), now
+    )
+    return booked
+
+
+def _find_contradictions(delivered: Sequence[BookedFill], stored: Mapping[str, Fill]) -> dict[str, Exception]:
+    return {
+        one.fill.symbol: BadAnswer(
+            f"Fill {one.fill.fill_id} of {one.fill.symbol} is stored with other numbers: the exchange's history has "
+            "begun anew, as when a test network is wiped. Nothing of it was imported. Name a new account in the "
+            "settings for the new history."
+        )
+        for one in delivered
+        if one.fill.key in stored and stored[one.fill.key] != one.fill
+    }
+
+
+def _find_closed(fresh: Sequence[BookedFill], ledger: Ledger) -> list[Position]:
+    instants = {booked.fill.filled_at for booked in fresh}
+    return [position for position in ledger.positions if position.closed_at in instants]
+
+
+def _find_unmatched(fresh: Sequence[BookedFill], ledger: Ledger) -> list[Unmatched]:
+    keys = {booked.fill.key for booked in fresh}
+    return [unmatched for unmatched in ledger.unmatched if unmatched.fill_key in keys]

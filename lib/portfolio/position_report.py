@@ -1,0 +1,174 @@
+"""What `update_positions` reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+from tabulate import tabulate
+
+from lib.portfolio.bookkeeping import Booked
+from lib.portfolio.ledger import Position
+from lib.portfolio.money import format_number
+from lib.portfolio.stores import HeldPosition
+from lib.results import Item, Status, TaskResult, failed_item
+from lib.units import format_money
+
+MAX_CLOSED = 20
+
+
+class PositionLine(BaseModel):
+    """An open position; amounts as in `Position` and `Valuation`, None where it was never priced."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account: str
+    symbol: str
+    opened_at: datetime
+    quantity: Decimal
+    average_cost: Decimal
+    price: Decimal | None
+    price_at: datetime | None
+    unrealized_pnl_quote: Decimal | None
+    unrealized_pnl_pct: Decimal | None
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+
+
+class ClosedLine(BaseModel):
+    """A position that this run's new fills have closed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    account: str
+    symbol: str
+    opened_at: datetime
+    closed_at: datetime
+    realized_pnl_quote: Decimal
+    fees_quote: Decimal
+
+
+class PositionsUpdate(TaskResult):
+    """The result of `update_positions`.
+
+    Attributes:
+        positions: Every open position, by symbol.
+        closed: What was closed, newest first, at most twenty.
+    """
+
+    positions: tuple[PositionLine, ...] = ()
+    closed: tuple[ClosedLine, ...] = ()
+
+    def render_tables(self) -> list[str]:
+        """Markdown of the open positions, and of those just closed."""
+        return [table for table in (_render_open(self.positions), _render_closed(self.closed)) if table]
+
+
+def line_of(held: HeldPosition) -> PositionLine:
+    """Return the report's line of an open position."""
+    position, valuation = held.position, held.valuation
+    return PositionLine(
+        account=held.account,
+        symbol=held.symbol,
+        opened_at=position.opened_at,
+        quantity=position.quantity,
+        average_cost=position.average_cost,
+        price=valuation.price if valuation else None,
+        price_at=valuation.price_at if valuation else None,
+        unrealized_pnl_quote=valuation.unrealized_pnl_quote if valuation else None,
+        unrealized_pnl_pct=valuation.unrealized_pnl_pct if valuation else None,
+        stop_loss=held.stop_loss,
+        take_profit=held.take_profit,
+    )
+
+
+def lines_of_closed(account: str, closed: Sequence[Position]) -> tuple[ClosedLine, ...]:
+    """Return the report's lines of closed positions."""
+    lines = [
+        ClosedLine(
+            account=account,
+            symbol=position.symbol,
+            opened_at=position.opened_at,
+            closed_at=position.closed_at,
+            realized_pnl_quote=position.realized_pnl_quote,
+            fees_quote=position.fees_quote,
+        )
+        for position in closed
+        if position.closed_at is not None
+    ]
+    return tuple(sorted(lines, key=lambda line: line.closed_at, reverse=True)[:MAX_CLOSED])
+
+
+def describe_import(account: str, asked: Sequence[str], booked: Booked) -> list[Item]:
+    """Return an item for each symbol asked, and one for each disposal that no known fill had bought."""
+    items = [_describe_symbol(account, symbol, booked) for symbol in asked]
+    for one in booked.unmatched:
+        detail = (
+            f"{format_number(one.quantity)} left by fill {one.fill_key} that no known fill had bought (deposited, or "
+            "bought before the exchange's history begins); it is in no position and in no profit"
+        )
+        items.append(Item(name=f"{account} {one.symbol} unmatched", status=Status.PARTIAL, detail=detail))
+    return items
+
+
+def _describe_symbol(account: str, symbol: str, booked: Booked) -> Item:
+    name = f"{account} {symbol} fills"
+    if symbol in booked.errors:
+        return failed_item(name, booked.errors[symbol])
+    fresh = [one for one in booked.fills if one.fill.symbol == symbol]
+    if not fresh:
+        return Item(name=name, status=Status.SKIPPED, detail="no new fills")
+    unvalued = [one for one in fresh if one.fee_quote is None]
+    if unvalued:
+        detail = f"{len(fresh)} new; the fee of {len(unvalued)} in {unvalued[0].fill.fee_asset} has no price yet"
+        return Item(name=name, status=Status.PARTIAL, detail=detail)
+    priced_by = sorted({one.fee_priced_by for one in fresh} - {"quote", "fill"})
+    return Item(
+        name=name,
+        status=Status.OK,
+        detail=f"{len(fresh)} new" + (f"; fees valued by {', '.join(priced_by[-3:])}" if priced_by else ""),
+    )
+
+
+def _render_open(lines: Sequence[PositionLine]) -> str:
+    rows = [
+        (
+            line.account,
+            line.symbol,
+            format_number(line.quantity),
+            _short(line.average_cost),
+            _short(line.price),
+            f"{line.price_at:%H:%M:%S}" if line.price_at else "never",
+            format_money(line.unrealized_pnl_quote, line.symbol.partition("/")[2])
+            if line.unrealized_pnl_quote is not None
+            else "",
+            f"{line.unrealized_pnl_pct:+.2f} %" if line.unrealized_pnl_pct is not None else "",
+            _short(line.stop_loss) or "none",
+            _short(line.take_profit) or "none",
+        )
+        for line in lines
+    ]
+    headers = ("account", "position", "quantity", "average cost", "price", "at (UTC)", "P&L", "P&L %", "stop", "target")
+    return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) if rows else ""
+
+
+def _render_closed(lines: Sequence[ClosedLine]) -> str:
+    rows = [
+        (
+            line.account,
+            line.symbol,
+            f"{line.closed_at:%Y-%m-%d %H:%M:%S}",
+            format_money(line.realized_pnl_quote, line.symbol.partition("/")[2]),
+            format_money(line.fees_quote, line.symbol.partition("/")[2]),
+        )
+        for line in lines
+    ]
+    headers = ("account", "closed position", "at (UTC)", "realized P&L", "fees")
+    return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) if rows else ""
+
+
+def _short(price: Decimal | None) -> str:
+    """At most eight decimals: enough for every exchange's prices, and an average cost has eighteen."""
+    return format_number(round(price, 8)) if price is not None else ""

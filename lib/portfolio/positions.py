@@ -1,0 +1,120 @@
+"""Bringing positions up to date: new fills, the ledger, and current prices."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from lib.portfolio.bookkeeping import Booked, book_import
+from lib.portfolio.imports import Fetched, fetch_new_fills
+from lib.portfolio.position_report import PositionsUpdate, describe_import, line_of, lines_of_closed
+from lib.portfolio.pricing import price_positions
+from lib.portfolio.quotes import Quotes, fetch_quotes
+from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
+from lib.ports import Clock, Exchange, ExchangeAccount
+from lib.results import Item, calc_status, failed_item
+
+TASK = "update_positions"
+logger = logging.getLogger(__name__)
+
+
+async def update_positions(
+    *,
+    account: str,
+    exchange: Exchange,
+    exchange_account: ExchangeAccount | None,
+    store: PortfolioStore,
+    market: MarketFacts,
+    clock: Clock,
+    universe: Sequence[str],
+) -> PositionsUpdate:
+    """Import new fills, rebuild the positions from all fills, and price the open ones.
+
+    What is asked (request weights are Binance's):
+
+    * one request for balances (20), compared with those seen at the last import; then fills (20 a symbol) only of
+      symbols whose holding changed, of all when only cash or a fee asset moved, of those never asked, and of those not
+      asked for an hour (at most fifty a run, oldest first). `import_plan.plan_import` has the exact rule. This is how
+      a sale by hand on the exchange closes a position: its asset's total has changed.
+    * one request for all prices. They come last, so that the stop-loss check right after finds them fresh.
+
+    Fills, positions, prices and the balances they explain are stored in one transaction, by one writer an account: a
+    process killed before its end asks again, and one that runs twice adds nothing. A symbol that is halted or delisted
+    gets no new price, so that its price grows stale where everyone sees it; so does one whose price cannot be believed.
+
+    Args:
+        account: Name of a registered account.
+        exchange: For the prices.
+        exchange_account: For balances and fills; None for a paper account, which has nothing to import.
+        store: Where accounts, fills and positions are.
+        market: Stored symbols and candles.
+        clock: Now.
+        universe: The symbols kept fresh.
+
+    Raises:
+        AllItemsFailed: When nothing could be imported and nothing priced.
+        OperatorError: When the account is not registered.
+        DatabaseUnavailable: Nothing was stored; trying again is safe.
+    """
+    started_at = clock.now()
+    fetched, items = await _fetch(account, exchange_account, store, market, clock, universe)
+    quotes = await fetch_quotes(exchange, clock)
+    booked, held, priced = _store(account, store, market, fetched, quotes, clock)
+    if fetched is not None:
+        items += describe_import(account, tuple(fetched.plan.reasons), booked)
+    items += priced
+    return PositionsUpdate(
+        task=TASK,
+        status=calc_status(TASK, items),
+        counts={
+            "new fills": len(booked.fills),
+            "positions": len(held),
+            "closed": len(booked.closed),
+            "unmatched": len(booked.unmatched),
+        },
+        items=tuple(items),
+        started_at=started_at,
+        finished_at=clock.now(),
+        positions=tuple(line_of(one) for one in held),
+        closed=lines_of_closed(account, booked.closed),
+    )
+
+
+async def _fetch(
+    account: str,
+    exchange_account: ExchangeAccount | None,
+    store: PortfolioStore,
+    market: MarketFacts,
+    clock: Clock,
+    universe: Sequence[str],
+) -> tuple[Fetched | None, list[Item]]:
+    """Fetch fills; when even the balances fail, the positions are still to be priced."""
+    owner = store.load_account(account)
+    if exchange_account is None:
+        return None, []
+    try:
+        fetched = await fetch_new_fills(
+            owner,
+            exchange_account,
+            store=store,
+            market=market,
+            clock=clock,
+            universe=universe,
+        )
+    except Exception as error:  # counted as a failed item
+        logger.exception("The fills of %s could not be imported", account)
+        return None, [failed_item(f"{account} fills", error)]
+    return fetched, []
+
+
+def _store(
+    account: str, store: PortfolioStore, market: MarketFacts, fetched: Fetched | None, quotes: Quotes, clock: Clock
+) -> tuple[Booked, Sequence[HeldPosition], list[Item]]:
+    """Write everything of this run, in one transaction."""
+    with store.open_books(account) as books:
+        booked = book_import(books, fetched, market, quotes, clock.now()) if fetched else Booked()
+        held = books.load_held()
+        listings = market.load_listings({one.symbol for one in held})
+        valuations, priced = price_positions(held, quotes, listings)
+        books.save_valuations(valuations)
+        return booked, books.load_held(), priced

@@ -1,0 +1,43 @@
+"""Current prices of every symbol, from one answer of the exchange."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from lib.ports import Clock, Exchange
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Quotes:
+    """One answer of the exchange, or why there is none.
+
+    Attributes:
+        prices: Last price by symbol, as the exchange gave it.
+        at: When it answered, UTC.
+        error: Why it did not; `prices` is then empty.
+    """
+
+    prices: Mapping[str, Decimal]
+    at: datetime
+    error: Exception | None = None
+
+    def find(self, symbol: str) -> Decimal | None:
+        """Return the symbol's price if it is one at all: finite and above zero."""
+        price = self.prices.get(symbol)
+        return price if price is not None and price.is_finite() and price > 0 else None
+
+
+async def fetch_quotes(exchange: Exchange, clock: Clock) -> Quotes:
+    """Ask for all prices; a failure is part of the answer, because fills are to be booked without prices too."""
+    try:
+        prices = await exchange.fetch_prices()
+    except Exception as error:  # noqa: BLE001 - reported as a failed item by whoever needs a price
+        logger.warning("No prices from %s: %s", exchange.name, error)
+        return Quotes({}, clock.now(), error)
+    return Quotes(prices, clock.now())

@@ -1,0 +1,190 @@
+"""What the portfolio keeps and asks of the database.
+
+Every method raises `DatabaseUnavailable` when the connection is refused or lost; repeating it is then safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from lib.market.symbols import SymbolStatus
+from lib.portfolio.accounts import Account
+from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.fills import Balance, BookedFill, Fill
+from lib.portfolio.ledger import Ledger, Position
+from lib.portfolio.valuation import Valuation
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the platform knows of a symbol; the steps are None for one the exchange does not have."""
+
+    status: SymbolStatus
+    quantity_step: Decimal | None
+    price_step: Decimal | None
+
+
+@dataclass(frozen=True)
+class HistoricPrice:
+    """The close of a stored candle, quote per base, and when that candle closed."""
+
+    price: Decimal
+    timeframe: str
+    closed_at: datetime
+
+
+class MarketFacts(Protocol):
+    """What the portfolio asks of the stored market data."""
+
+    def load_listings(self, symbols: Collection[str]) -> Mapping[str, Listing]:
+        """Return those of the symbols that are known."""
+        ...
+
+    def load_prices_before(self, symbol: str, instants: Sequence[datetime]) -> Mapping[datetime, HistoricPrice]:
+        """Return for each instant the newest candle of any timeframe that closed within the day before it, if any."""
+        ...
+
+
+@dataclass(frozen=True)
+class SeenBalance:
+    """An asset's total at the last import, and when it last changed."""
+
+    total: Decimal
+    changed_at: datetime
+
+
+@dataclass(frozen=True)
+class ImportState:
+    """What is known of an account before an import.
+
+    Attributes:
+        seen: Balances by asset; every change up to them is explained by stored fills.
+        asked_at: When each symbol's fills were last asked for.
+        open_symbols: Symbols with an open position.
+        unvalued: Stored fills whose fee has no value yet.
+    """
+
+    seen: Mapping[str, SeenBalance] = field(default_factory=dict)
+    asked_at: Mapping[str, datetime] = field(default_factory=dict)
+    open_symbols: frozenset[str] = frozenset()
+    unvalued: tuple[BookedFill, ...] = ()
+
+
+@dataclass(frozen=True)
+class HeldPosition:
+    """An open position with its last valuation, its limits and its alarms.
+
+    Attributes:
+        account: Whose it is.
+        position: From the ledger.
+        valuation: None until it was priced once.
+        stop_loss: Quote per base; None when none is set.
+        take_profit: Quote per base; None when none is set.
+        alarms: What people were told; a kind nobody was told of is absent.
+    """
+
+    account: str
+    position: Position
+    valuation: Valuation | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    alarms: Mapping[AlarmKind, Alarm] = field(default_factory=dict)
+
+    @property
+    def symbol(self) -> str:
+        """The position's symbol."""
+        return self.position.symbol
+
+    @property
+    def name(self) -> str:
+        """Its name in reports: "demo SOL/USDT"."""
+        return f"{self.account} {self.symbol}"
+
+
+class Books(Protocol):
+    """One account's fills and positions, locked for one writer within one transaction."""
+
+    def load_stored(self, fills: Sequence[Fill]) -> Mapping[str, Fill]:
+        """Return those of the fills that are stored, as stored, by key."""
+        ...
+
+    def add_fills(self, fills: Sequence[BookedFill], now: datetime) -> None:
+        """Store fills that are not stored yet."""
+        ...
+
+    def value_fees(self, fills: Sequence[BookedFill]) -> None:
+        """Store the fee values of fills that had none."""
+        ...
+
+    def load_fills(self) -> Sequence[BookedFill]:
+        """Return every fill of the account."""
+        ...
+
+    def save_ledger(self, ledger: Ledger) -> None:
+        """Make the stored positions those of the ledger; limits, alarms and prices of a position stay with it.
+
+        When an open position of the ledger has another opening fill than the stored one of its symbol (an older fill
+        turned up), it is the same holding and inherits them.
+        """
+        ...
+
+    def load_held(self) -> Sequence[HeldPosition]:
+        """Return the open positions by symbol."""
+        ...
+
+    def save_valuations(self, valuations: Mapping[str, Valuation]) -> None:
+        """Store the valuation of the open position of each symbol."""
+        ...
+
+    def save_import(self, balances: Sequence[Balance], symbols: Collection[str], now: datetime) -> None:
+        """Store the balances as seen, and that the symbols were asked."""
+        ...
+
+
+class PortfolioStore(Protocol):
+    """Accounts and what they hold."""
+
+    def ensure_account(self, account: Account, now: datetime) -> None:
+        """Register the account.
+
+        Raises:
+            SettingsError: It is registered with another kind, exchange or quote asset.
+        """
+        ...
+
+    def load_account(self, name: str) -> Account:
+        """Return a registered account.
+
+        Raises:
+            OperatorError: It is not registered.
+        """
+        ...
+
+    def load_import_state(self, account: str) -> ImportState:
+        """Return what the next import starts from."""
+        ...
+
+    def load_resume_ids(self, account: str, symbols: Collection[str], settled_before: datetime) -> Mapping[str, int]:
+        """Return the newest stored fill id before that instant of each symbol that has one."""
+        ...
+
+    def open_books(self, account: str) -> AbstractContextManager[Books]:
+        """Begin a transaction as the account's only writer; it is committed unless an error leaves it."""
+        ...
+
+    def load_held(self, account: str) -> Sequence[HeldPosition]:
+        """Return the open positions by symbol."""
+        ...
+
+    def save_limits(self, held: HeldPosition, stop_loss: Decimal | None, take_profit: Decimal | None) -> bool:
+        """Set both limits and arm the alarm of each that changes anew; False when the position is closed by now."""
+        ...
+
+    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm) -> bool:
+        """Store an alarm in place of the one that `held` was loaded with; False when it has changed since."""
+        ...
