@@ -6,13 +6,14 @@ form of the address that Discord shows for copying.
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import itertools
 import json
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -34,12 +35,14 @@ class Posted:
     Attributes:
         content: The text.
         payload: The whole JSON.
+        query: The address's parameters, as wait and thread_id.
         files: Name and bytes of each attachment.
         calls: Whom Discord would have notified: "@everyone", "@here".
     """
 
     content: str
     payload: dict[str, Any]
+    query: dict[str, list[str]]
     files: tuple[tuple[str, bytes], ...]
     calls: tuple[str, ...]
 
@@ -54,6 +57,7 @@ class Reply:
         body: JSON, or text as it is.
         takes: Whether the message is nevertheless taken (an answer lost on the way).
         held: The answer waits until this is set.
+        before: Called before the answer is given.
         arrived: Set when the request is there.
     """
 
@@ -62,6 +66,7 @@ class Reply:
     body: Any = None
     takes: bool = False
     held: threading.Event | None = None
+    before: Callable[[], None] | None = None
     arrived: threading.Event = field(default_factory=threading.Event)
 
 
@@ -74,6 +79,7 @@ class WebhookServer:
         self.messages: list[Posted] = []
         self.requests = 0
         self.down = False
+        self.never = threading.Event()  # an answer held for this comes only when the server stops
         self._replies: deque[Reply] = deque()
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
@@ -101,6 +107,8 @@ class WebhookServer:
         if reply.takes:
             self._take(path, headers, body)
         reply.arrived.set()
+        if reply.before:
+            reply.before()
         if reply.held:
             reply.held.wait(timeout=30)
         return reply.status, reply.headers, reply.body
@@ -116,10 +124,11 @@ class WebhookServer:
         if (refusal := _find_refusal(payload, files)) is not None:
             return 400, {}, refusal
         content = payload.get("content") or ""
+        query = parse_qs(parts.query)
         with self._lock:
-            self.messages.append(Posted(content, payload, files, _find_calls(content, payload)))
+            self.messages.append(Posted(content, payload, query, files, _find_calls(content, payload)))
             number = next(self._ids)
-        if parse_qs(parts.query).get("wait") != ["true"]:
+        if query.get("wait") != ["true"]:
             return 204, {}, None
         return 200, {}, {"id": str(number), "type": 0, "content": content, "channel_id": "42", "webhook_id": "4711"}
 
@@ -174,11 +183,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         sent = b"" if answer is None else answer.encode() if isinstance(answer, str) else json.dumps(answer).encode()
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(sent)), "Content-Type": "application/json", **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(sent)
+        with contextlib.suppress(ConnectionError):  # a client that was killed meanwhile
+            self.send_response(status)
+            lengths = {"Content-Length": str(len(sent)), "Content-Type": "application/json"}
+            for name, value in {**lengths, **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(sent)
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
@@ -199,6 +210,7 @@ def run_webhooks() -> Iterator[WebhookServer]:
     try:
         yield Handler.webhooks
     finally:
+        Handler.webhooks.never.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from lib.errors import AllItemsFailed, SettingsError
+from lib.notifications.channels import Subscriber
+from lib.notifications.delivery import Pace
+from lib.notifications.messages import MessageType, Severity
+from lib.notifications.sending import NotificationsResult, send_notifications
+from lib.notifications.texts import write_note
+from lib.results import Status
+from tests.notifications.samples import PostOffice
+from tests.webhooks import TOKEN, WebhookServer
+
+
+def send(office: PostOffice, *subscribers: Subscriber, note: str = "") -> NotificationsResult:
+    at = office.clock.now()
+    written = write_note(MessageType.OPERATIONS, note, urgent=False, key="run-1", at=at) if note else None
+    pace = Pace(sleep=office.clock.sleep, jitter=lambda: 0.0)
+    return send_notifications(office.store, subscribers, office.clock, note=written, pace=pace)
+
+
+def test_a_note_is_sent_once_although_the_task_is_retried(post_office: PostOffice, webhooks: WebhookServer) -> None:
+    discord = post_office.subscribe("discord", webhooks)
+
+    first = send(post_office, discord, note="Maintenance tonight")
+    second = send(post_office, discord, note="Maintenance tonight")
+
+    assert len(webhooks.messages) == 1
+    assert (first.status, first.counts["delivered"], first.counts["recorded"]) == (Status.OK, 1, 1)
+    assert (second.status, second.counts["delivered"], second.counts["recorded"]) == (Status.SKIPPED, 0, 0)
+    assert second.items[0].detail == "nothing to send"
+
+
+def test_without_a_channel_the_messages_are_kept_shown_and_logged(
+    post_office: PostOffice, caplog: pytest.LogCaptureFixture
+) -> None:
+    post_office.record("can wait | or not")
+    post_office.record("🛑 STOP LOSS", severity=Severity.URGENT)
+    post_office.clock.pass_by(minutes=90)
+
+    with caplog.at_level(logging.WARNING, logger="lib"):
+        result = send(post_office)
+
+    assert result.status is Status.SKIPPED
+    assert "no channel configured: nobody is told" in result.items[0].detail
+    assert [each.title for each in result.undelivered] == ["🛑 STOP LOSS", "can wait | or not"]
+    assert "🛑 STOP LOSS (no channel configured for it)" in caplog.text
+    (table,) = result.render_tables()
+    assert "🛑 STOP LOSS" in table
+    assert "1 h 30 min" in table
+    assert "can wait \\| or not" in table
+
+
+def test_one_channel_that_fails_makes_the_result_partial(
+    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer
+) -> None:
+    webhooks.down = True
+    channels = [post_office.subscribe("broken", webhooks), post_office.subscribe("works", other_webhooks)]
+    post_office.record("first")
+
+    result = send(post_office, *channels)
+
+    assert result.status is Status.PARTIAL
+    assert [(item.name, item.status) for item in result.items] == [("broken", Status.FAILED), ("works", Status.OK)]
+    assert "Discord answered 503" in result.items[0].detail
+    assert "1 waiting, next attempt 12:00:" in result.items[0].detail
+    assert result.undelivered == ()
+
+
+def test_the_task_fails_when_every_channel_fails_and_nothing_is_lost(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    webhooks.down = True
+    discord = post_office.subscribe("discord", webhooks)
+    post_office.record("first")
+
+    with pytest.raises(AllItemsFailed, match="discord: 1 waiting"):
+        send(post_office, discord)
+
+    webhooks.down = False
+    post_office.clock.pass_by(minutes=5)
+    assert send(post_office, discord).status is Status.OK
+    assert len(webhooks.messages) == 1
+
+
+def test_being_asked_to_wait_is_no_failure(post_office: PostOffice, webhooks: WebhookServer) -> None:
+    webhooks.answer_next(429, headers={"Retry-After": "60"})
+    post_office.record("first")
+
+    result = send(post_office, post_office.subscribe("discord", webhooks))
+
+    assert result.status is Status.SKIPPED
+    assert result.items[0].detail == "1 waiting, next attempt 12:01:00 UTC"
+
+
+def test_a_message_given_up_is_reported_with_the_remedy_and_stays_visible(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    webhooks.answer_next(404, times=9)
+    discord = post_office.subscribe("discord", webhooks)
+    post_office.record("first")
+    for _ in range(3):
+        with pytest.raises(AllItemsFailed, match="404: the webhook was deleted"):
+            send(post_office, discord)
+        post_office.clock.pass_by(minutes=5)
+
+    (lost,) = post_office.store.load_undelivered(post_office.clock.now().replace(hour=0), 10)
+
+    assert webhooks.requests == 5
+    assert lost.reason.startswith("discord: Discord answered 404")
+
+
+def test_no_secret_reaches_a_row_a_result_an_error_or_a_log(
+    post_office: PostOffice, webhooks: WebhookServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    discord = post_office.subscribe("discord", webhooks)
+    told = ""
+    with caplog.at_level(1):
+        for status in (404, 400, 503, 0, 429, 200):
+            post_office.record(f"message before {status}")
+            webhooks.answer_next(status, body={"message": f"no such webhook {TOKEN}"})
+            try:
+                told += repr(send(post_office, discord))
+            except AllItemsFailed as error:
+                told += repr(error) + repr(error.errors)
+            post_office.clock.pass_by(minutes=5)
+        with pytest.raises(SettingsError) as refused:
+            post_office.subscribe("broken", WebhookServer(("10.0.0.1", 80)))
+
+    rows = repr(post_office.rows())
+    for text in (caplog.text, told, rows, str(refused.value), repr(discord)):
+        assert TOKEN not in text
+        assert "4711" not in text
