@@ -118,10 +118,9 @@ def _urls(venue: Venue) -> dict[str, Any]:
 
 
 def _use_test_network(client: Any, name: str) -> None:
-    try:
-        client.set_sandbox_mode(True)
-    except ccxt.NotSupported:
-        raise SettingsError(f"{name} has no test network. Remove FKS_EXCHANGE_SANDBOX.") from None
+    if not client.urls.get("test"):
+        raise SettingsError(f"{name} has no test network. Remove FKS_EXCHANGE_SANDBOX.")
+    client.set_sandbox_mode(True)
 
 
 def _use_production_errors(client: Any) -> None:
