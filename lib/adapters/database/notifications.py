@@ -32,8 +32,9 @@ CLAIM = text("""
         WHERE channel = :channel AND state IN ('pending', 'in_doubt')
           AND NOT EXISTS (
             SELECT FROM notification_deliveries
-            WHERE channel = :channel AND state IN ('pending', 'in_doubt')
-              AND (next_attempt_at > :now OR claimed_until > :now))
+            WHERE channel = :channel AND state IN ('pending', 'in_doubt') AND next_attempt_at > :now)
+          AND NOT EXISTS (
+            SELECT FROM notification_deliveries WHERE channel = :channel AND claimed_until > :now)
         ORDER BY priority, notification_id
         LIMIT 1)
     RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.lost_claims,

@@ -61,6 +61,12 @@ class NotificationDeliveryRow(SQLModel, table=True):
         # The queue of a channel stays small beside its history.
         Index("notification_deliveries_queue", "channel", "priority", "notification_id", postgresql_where=WAITING),
         Index("notification_deliveries_pause", "channel", "next_attempt_at", postgresql_where=WAITING),
+        Index(
+            "notification_deliveries_claims",
+            "channel",
+            "claimed_until",
+            postgresql_where=sql("claimed_until IS NOT NULL"),
+        ),
     )
 
     delivery_id: int | None = Field(None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)])

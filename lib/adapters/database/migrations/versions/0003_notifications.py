@@ -73,12 +73,16 @@ def _create_deliveries() -> None:
             "(state = 'delivered') = (delivered_at IS NOT NULL)", name="notification_deliveries_delivered"
         ),
     )
-    for name, columns in (("queue", ["priority", "notification_id"]), ("pause", ["next_attempt_at"])):
+    for name, columns, where in (
+        ("queue", ["priority", "notification_id"], WAITING),
+        ("pause", ["next_attempt_at"], WAITING),
+        ("claims", ["claimed_until"], sa.text("claimed_until IS NOT NULL")),
+    ):
         op.create_index(
             f"notification_deliveries_{name}",
             "notification_deliveries",
             ["channel", *columns],
-            postgresql_where=WAITING,
+            postgresql_where=where,
         )
 
 
