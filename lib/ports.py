@@ -34,6 +34,14 @@ class SystemClock:
 
 
 @dataclass(frozen=True)
+class Written:
+    """What a bulk write did; rows that were there with equal values are in neither count."""
+
+    inserted: int = 0
+    updated: int = 0
+
+
+@dataclass(frozen=True)
 class CandlePage:
     """One answer of the exchange to a request for candles.
 

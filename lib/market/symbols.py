@@ -16,6 +16,29 @@ class SymbolStatus(StrEnum):
     DELISTED = "delisted"
 
 
+class SymbolGroup(StrEnum):
+    """Where a symbol stands in the allocation's targets."""
+
+    MAIN = "main"
+    ALT = "alt"
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class SymbolState:
+    """What we have on record of a symbol.
+
+    Attributes:
+        status: Whether it trades, as the exchange last said.
+        status_since: Since when we know it to be so.
+        refreshed_at: When the exchange was last asked.
+    """
+
+    status: SymbolStatus
+    status_since: datetime
+    refreshed_at: datetime
+
+
 @dataclass(frozen=True)
 class Symbol:
     """One spot market and its filters.

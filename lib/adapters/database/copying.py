@@ -7,7 +7,6 @@ where the text form costs three here and more in the server (benchmarks/upsert.p
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby, repeat, starmap
 from operator import itemgetter
@@ -16,20 +15,14 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import BigInteger, Column, Connection, DateTime, Double, Integer, Table, Text, text
 
+from lib.ports import Written
+
 SIGNATURE = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 TRAILER = b"\xff\xff"
 CHUNK_ROWS = 2000  # the server parses one chunk while the next one is packed
 POSTGRES_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 FIRST, SECOND = itemgetter(0), itemgetter(1)
-
-
-@dataclass(frozen=True)
-class Written:
-    """What an upsert did; rows that were there with equal values are in neither count."""
-
-    inserted: int = 0
-    updated: int = 0
 
 
 def copy_upsert(
