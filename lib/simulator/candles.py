@@ -63,6 +63,19 @@ def _group(candles: Integers, starts: np.ndarray[tuple[int], np.dtype[np.intp]],
     return wide
 
 
+def drop_untraded(candles: Integers, interval: str) -> Integers:
+    """Leave out candles without volume where another one of the same wider candle has some.
+
+    Nothing traded in them, so that they say nothing about the wider candle's first or last price: Binance's own 4h
+    candle of BTC at 2023-03-24 12:00 opens with the first trade at 14:00, not with the empty 1h candle before it.
+    """
+    traded = candles[BASE] > 0
+    if traded.all():
+        return candles
+    opened = floor_all(candles[OPENED], interval)
+    return candles[:, traded | ~np.isin(opened, opened[traded])]
+
+
 def drop_spans(candles: Integers, interval: str, spans: tuple[tuple[int, int], ...]) -> Integers:
     """Return the candles that do not lie wholly inside one of the half-open spans (milliseconds)."""
     if not spans or candles.shape[1] == 0:

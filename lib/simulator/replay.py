@@ -26,6 +26,7 @@ from lib.simulator.candles import (
     QUOTE_UNITS,
     aggregate,
     drop_spans,
+    drop_untraded,
     empty_candles,
     merge,
     to_units,
@@ -100,7 +101,11 @@ class Replay:
             rows.append(timeline.part_of(running, at_ms, to_units(self._instruments[symbol].tick_size)))
         hidden, width = self._hidden.get(symbol, ()), timeline.ended
         kept = [_drop_hidden(row, width[np.searchsorted(timeline.opened, row[OPENED])], hidden) for row in rows]
-        return merge(np.concatenate(kept, axis=1), opened_ms) if kept else empty_candles()
+        if not kept:
+            return empty_candles()
+        joined = np.concatenate(kept, axis=1)
+        traded = joined[BASE] > 0
+        return merge(joined[:, traded] if traded.any() else joined, opened_ms)
 
     def price(self, symbol: str, at_ms: int) -> int:
         """Return the last price at an instant; before the recording its first price."""
@@ -116,9 +121,8 @@ class Replay:
         combined = drop_spans(series.get(interval, empty_candles()), interval, hidden)
         for name in NAMES[: NAMES.index(interval)]:
             if name in series and _divides(name, interval):
-                whole = _keep_whole(
-                    aggregate(drop_spans(series[name], name, hidden), interval), series[name], name, interval
-                )
+                traded = drop_untraded(drop_spans(series[name], name, hidden), interval)
+                whole = _keep_whole(aggregate(traded, interval), series[name], name, interval)
                 fresh = whole[:, ~np.isin(whole[OPENED], combined[OPENED])]
                 combined = np.concatenate([combined, fresh], axis=1)
         return combined[:, np.argsort(combined[OPENED])]
