@@ -62,7 +62,10 @@ class BinanceExchange:
 
     async def fetch_symbols(self) -> Mapping[str, Symbol]:
         """Return every spot symbol by name. Weight 20 and a large answer: hourly at most."""
-        answer = await self._ask("symbols", SYMBOLS_WEIGHT, self._link.client.publicGetExchangeInfo)
+        client = self._link.client
+        # Who may trade what fills most of Binance's answer (megabytes); its smaller sister does not know the switch.
+        params = {"showPermissionSets": "false"} if client.id == "binance" else {}
+        answer = await self._ask("symbols", SYMBOLS_WEIGHT, partial(client.publicGetExchangeInfo, params))
         # Thousands of objects: checked beside the event loop, which goes on with other requests.
         symbols = await asyncio.to_thread(
             to_symbols, answer, where=f"{self.name} exchangeInfo", refreshed_at=self._link.exchange_now()

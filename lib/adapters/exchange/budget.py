@@ -141,6 +141,10 @@ class WeightBudget:
                 await self._sleep(wait.total_seconds())
                 waited += wait
 
+    def is_soon(self, instant: datetime) -> bool:
+        """Tell whether an instant is near enough to wait for."""
+        return instant - self._clock.now() <= self._max_wait
+
     async def note_used(self, taken: Taken, used_weight: int | None) -> None:
         """Correct the sum with what the exchange told in its answer to a request for which `taken` was taken."""
         known = max(taken.used_weight, self._newest.used_weight)

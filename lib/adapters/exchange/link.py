@@ -150,7 +150,8 @@ class Link:
             else:
                 await self._budget.note_used(taken, reply.used_weight)
                 return answer
-        if not may_repeat or not (clock_refused or isinstance(failure, RateLimited)):
+        paused_shortly = isinstance(failure, RateLimited) and self._budget.is_soon(failure.retry_at)
+        if not may_repeat or not (clock_refused or paused_shortly):
             raise failure
         if clock_refused:
             await self._measure_offset()
