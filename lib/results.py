@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -106,3 +107,36 @@ def calc_status(task: str, items: Sequence[Item]) -> Status:
     if failed or by_status[Status.PARTIAL]:
         return Status.PARTIAL
     return Status.OK if by_status[Status.OK] else Status.SKIPPED
+
+
+R = TypeVar("R", bound=TaskResult)
+
+
+def combine(parts: Sequence[R], failed: Sequence[Item] = ()) -> R:
+    """Add up the results of one task for several accounts: counts are summed, items and tables appended.
+
+    Args:
+        parts: Results of the same task and type; what such a type adds to `TaskResult` are tuples.
+        failed: The accounts that failed as a whole.
+
+    Raises:
+        AllItemsFailed: When there are no parts.
+    """
+    if not parts:
+        errors = {item.name: item.detail for item in failed}
+        raise AllItemsFailed("every account", errors, retryable=any(item.retryable for item in failed))
+    items = (*(item for part in parts for item in part.items), *failed)
+    counts: Counter[str] = Counter()
+    for part in parts:
+        counts.update(part.counts)
+    first = parts[0]
+    added = set(type(first).model_fields) - set(TaskResult.model_fields)
+    return first.model_copy(
+        update={
+            "status": calc_status(first.task, items),
+            "counts": dict(counts),
+            "items": items,
+            "finished_at": max(part.finished_at for part in parts),
+            **{name: sum((getattr(part, name) for part in parts), ()) for name in added},
+        }
+    )

@@ -1,0 +1,86 @@
+"""What a person starts: in the Prefect UI by a form, or with `prefect deployment run`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from prefect import flow
+from prefect.states import State
+from pydantic import Field
+
+from flows import support, tasks
+from lib.notifications.messages import MessageType
+from lib.params import SymbolName, Timeframe
+
+Price = Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
+
+
+@flow(name="send-notification", flow_run_name=support.name_run)
+async def send_notification(type: MessageType, message: str, urgent: bool = False) -> State[Any]:  # noqa: A002
+    """Say something to everyone who subscribed to this type of message.
+
+    Args:
+        type: What it is about; channels subscribe to types.
+        message: What to say; its first line becomes the title.
+        urgent: Someone must see it now: goes to every channel that wants urgent messages, and on to the next channel
+            when the first one is silent.
+    """
+    async with support.platform():
+        sent = await tasks.send_notifications(type, message, urgent, return_state=True)
+        return await support.conclude_chain("send-notification", send_notifications=sent)
+
+
+@flow(name="backfill-market-data", flow_run_name=support.name_run)
+async def backfill_market_data(
+    start: datetime,
+    end: datetime | None = None,
+    symbols: list[SymbolName] | None = None,
+    timeframes: list[Timeframe] | None = None,
+) -> State[Any]:
+    """Fetch the candles that are missing in a window; what is stored is left alone.
+
+    Gaps that were marked verified absent are asked for once more.
+
+    Args:
+        start: Beginning of the window, UTC.
+        end: End of the window, UTC; empty means now.
+        symbols: Symbols as "BTC/USDT"; empty means all that are kept.
+        timeframes: Timeframes as "1h"; empty means all that are kept.
+    """
+    async with support.platform():
+        filled = await tasks.backfill_market_data(symbols, timeframes, start, end, return_state=True)
+        return await support.conclude_chain("backfill-market-data", backfill_market_data=filled)
+
+
+@flow(name="set-stop-loss", flow_run_name=support.name_run)
+async def set_stop_loss(
+    account: str,
+    symbol: SymbolName,
+    stop_loss: Price | None = None,
+    take_profit: Price | None = None,
+    remove_stop_loss: bool = False,
+    remove_take_profit: bool = False,
+) -> State[Any]:
+    """Set or remove the stop loss and the take profit of an open position; what is not given stays as it is.
+
+    Args:
+        account: The account's name, as in the summary of `fks status`.
+        symbol: The position's symbol, as "BTC/USDT".
+        stop_loss: Alert when the price is at or below this (quote per base, below the current price).
+        take_profit: Tell when the price is at or above this (quote per base, above the current price).
+        remove_stop_loss: Have no stop loss from now on.
+        remove_take_profit: Have no take profit from now on.
+    """
+    async with support.platform():
+        done = await tasks.set_stop_loss(
+            account,
+            symbol,
+            stop_loss,
+            take_profit,
+            remove_stop_loss=remove_stop_loss,
+            remove_take_profit=remove_take_profit,
+            return_state=True,
+        )
+        return await support.conclude_chain("set-stop-loss", set_stop_loss=done)

@@ -1,0 +1,81 @@
+"""The tasks, by the users' names: each calls one thing of the platform and reports it as its state."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from prefect import runtime, task
+from prefect.states import State
+
+from flows import support
+from lib.notifications.messages import MessageType
+
+
+@task(name="sync_market_data", task_run_name="sync_market_data", **support.RETRY)
+async def sync_market_data(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> State[Any]:
+    """Fetch the closed candles that are due, repair gaps, and skip what is fresh."""
+    async with support.platform() as platform:
+        progress = support.progress_artifact("sync-market-data-progress")
+        return support.conclude_task(await platform.sync_market_data(symbols, timeframes, progress))
+
+
+@task(name="backfill_market_data", task_run_name="backfill_market_data", **support.RETRY)
+async def backfill_market_data(
+    symbols: list[str] | None, timeframes: list[str] | None, start: datetime, end: datetime | None
+) -> State[Any]:
+    """Fetch what is missing in a window."""
+    async with support.platform() as platform:
+        progress = support.progress_artifact("backfill-market-data-progress")
+        return support.conclude_task(await platform.backfill_market_data(symbols, timeframes, start, end, progress))
+
+
+@task(name="update_positions", task_run_name="update_positions", **support.RETRY)
+async def update_positions(account: str | None = None) -> State[Any]:
+    """Import new fills from the exchange, rebuild positions, and price them."""
+    async with support.platform() as platform:
+        return support.conclude_task(await platform.update_positions(account))
+
+
+@task(name="check_stop_loss", task_run_name="check_stop_loss", **support.RETRY)
+async def check_stop_loss(account: str | None = None) -> State[Any]:
+    """Compare each position's price with its stop loss and take profit, and record alerts."""
+    async with support.platform() as platform:
+        return support.conclude_task(await platform.check_stop_loss(account))
+
+
+@task(name="set_stop_loss", task_run_name="set_stop_loss", **support.RETRY)
+async def set_stop_loss(
+    account: str,
+    symbol: str,
+    stop_loss: Decimal | None,
+    take_profit: Decimal | None,
+    *,
+    remove_stop_loss: bool,
+    remove_take_profit: bool,
+) -> State[Any]:
+    """Set or remove the limits of an open position."""
+    async with support.platform() as platform:
+        return support.conclude_task(
+            await platform.set_stop_loss(
+                account,
+                symbol,
+                stop_loss,
+                take_profit,
+                remove_stop_loss=remove_stop_loss,
+                remove_take_profit=remove_take_profit,
+            )
+        )
+
+
+@task(name="send_notifications", task_run_name="send_notifications", **support.RETRY)
+async def send_notifications(
+    type: MessageType | None = None,  # noqa: A002 - the users' word
+    message: str | None = None,
+    urgent: bool = False,
+) -> State[Any]:
+    """Record the message if there is one, and deliver everything that is due."""
+    async with support.platform() as platform:
+        key = str(runtime.flow_run.id)  # a retried task says it once
+        return support.conclude_task(await platform.send_notifications(type, message, urgent=urgent, key=key))

@@ -1,0 +1,150 @@
+"""The platform: the parts that `wiring` chose, and what each task does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from lib.errors import FksError, OperatorError
+from lib.notifications.channels import Subscriber
+from lib.notifications.delivery import Pace
+from lib.notifications.messages import MessageType
+from lib.notifications.sending import NotificationsResult, NotificationStore, send_notifications
+from lib.notifications.texts import write_note
+from lib.portfolio.limits import set_stop_loss
+from lib.portfolio.position_report import PositionsUpdate
+from lib.portfolio.positions import update_positions
+from lib.portfolio.stops import check_stop_loss
+from lib.portfolio.stores import MarketFacts, PortfolioStore
+from lib.ports import Clock, Exchange, ExchangeAccount
+from lib.results import TaskResult, combine, failed_item
+from lib.settings import Settings
+
+R = TypeVar("R", bound=TaskResult)
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Platform:
+    """One process's view of everything.
+
+    Attributes:
+        settings: The operator's.
+        clock: Ours.
+        exchange: Its public side.
+        accounts: Private sides by account; None for a paper account.
+        market: Stored symbols and candles, as the portfolio asks for them.
+        portfolio: Accounts, fills and positions.
+        notifications: The outbox.
+        subscribers: The channels.
+    """
+
+    settings: Settings
+    clock: Clock
+    exchange: Exchange
+    accounts: Mapping[str, ExchangeAccount | None]
+    market: MarketFacts
+    portfolio: PortfolioStore
+    notifications: NotificationStore
+    subscribers: Sequence[Subscriber]
+
+    async def update_positions(self, account: str | None = None) -> PositionsUpdate:
+        """Import fills, rebuild and price the positions of one account, or of all."""
+
+        async def update(name: str) -> PositionsUpdate:
+            return await update_positions(
+                account=name,
+                exchange=self.exchange,
+                exchange_account=self.accounts[name],
+                store=self.portfolio,
+                market=self.market,
+                clock=self.clock,
+                universe=self.settings.symbols,
+            )
+
+        return await self._for_each_account(account, update)
+
+    async def check_stop_loss(self, account: str | None = None) -> TaskResult:
+        """Check the stop losses and take profits of one account, or of all."""
+
+        async def check(name: str) -> TaskResult:
+            return await asyncio.to_thread(
+                check_stop_loss,
+                account=name,
+                store=self.portfolio,
+                outbox=self.notifications,
+                clock=self.clock,
+                max_age=timedelta(seconds=self.settings.stop_price_max_age_seconds),
+                realert=timedelta(minutes=self.settings.stop_realert_minutes),
+            )
+
+        return await self._for_each_account(account, check)
+
+    async def set_stop_loss(
+        self,
+        account: str,
+        symbol: str,
+        stop_loss: Decimal | None,
+        take_profit: Decimal | None,
+        *,
+        remove_stop_loss: bool,
+        remove_take_profit: bool,
+    ) -> TaskResult:
+        """Set or remove the limits of an open position."""
+        self._check_account(account)
+        return await asyncio.to_thread(
+            set_stop_loss,
+            account=account,
+            symbol=symbol,
+            store=self.portfolio,
+            clock=self.clock,
+            stop_loss=stop_loss,
+            take_profit=take_profit,
+            remove_stop_loss=remove_stop_loss,
+            remove_take_profit=remove_take_profit,
+        )
+
+    async def send_notifications(
+        self, kind: MessageType | None = None, message: str | None = None, *, urgent: bool = False, key: str = ""
+    ) -> NotificationsResult:
+        """Record the message if there is one, and deliver what is due.
+
+        Args:
+            kind: What the message is about.
+            message: In a person's own words; None to deliver only.
+            urgent: Whether a person must see it now.
+            key: The run's id, so that a retry says it once.
+        """
+        note = None
+        if message is not None:
+            at = self.clock.now()
+            note = write_note(kind or MessageType.OPERATIONS, message, urgent=urgent, key=key, at=at)
+        pace = Pace(escalation_seconds=self.settings.escalation_seconds)
+        return await asyncio.to_thread(
+            send_notifications, self.notifications, self.subscribers, self.clock, note=note, pace=pace
+        )
+
+    async def _for_each_account(self, account: str | None, work: Callable[[str], Awaitable[R]]) -> R:
+        """Do the work for one account or for each; one account's failure does not stop another."""
+        if account is not None:
+            self._check_account(account)
+            return await work(account)
+        done, failed = [], []
+        for name in self.accounts:
+            try:
+                done.append(await work(name))
+            except FksError as error:
+                if len(self.accounts) == 1:
+                    raise
+                logger.error("Account %s: %s", name, error)
+                failed.append(failed_item(name, error))
+        return combine(done, failed)
+
+    def _check_account(self, account: str) -> None:
+        if account not in self.accounts:
+            raise OperatorError(f"Unknown account {account!r}. Expected one of {', '.join(self.accounts)}.")
