@@ -9,9 +9,9 @@ from lib.portfolio.bookkeeping import Booked, book_import
 from lib.portfolio.imports import Fetched, fetch_new_fills
 from lib.portfolio.position_report import PositionsUpdate, describe_import, line_of, lines_of_closed
 from lib.portfolio.pricing import price_positions
-from lib.portfolio.quotes import Quotes, fetch_quotes
+from lib.portfolio.quotes import PriceSource, Quotes, fetch_quotes
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
-from lib.ports import Clock, Exchange, ExchangeAccount
+from lib.ports import Clock, ExchangeAccount
 from lib.results import Item, calc_status, failed_item
 
 TASK = "update_positions"
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 async def update_positions(
     *,
     account: str,
-    exchange: Exchange,
+    exchange: PriceSource,
     exchange_account: ExchangeAccount | None,
     store: PortfolioStore,
     market: MarketFacts,

@@ -7,10 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from typing import Protocol
 
-from lib.ports import Clock, Exchange
+from lib.ports import Clock
 
 logger = logging.getLogger(__name__)
+
+
+class PriceSource(Protocol):
+    """The part of `lib.ports.Exchange` that valuing needs."""
+
+    name: str
+
+    async def fetch_prices(self) -> Mapping[str, Decimal]:
+        """Return the last price of every symbol, by one request."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -33,7 +44,7 @@ class Quotes:
         return price if price is not None and price.is_finite() and price > 0 else None
 
 
-async def fetch_quotes(exchange: Exchange, clock: Clock) -> Quotes:
+async def fetch_quotes(exchange: PriceSource, clock: Clock) -> Quotes:
     """Ask for all prices; a failure is part of the answer, because fills are to be booked without prices too."""
     try:
         prices = await exchange.fetch_prices()

@@ -1,0 +1,226 @@
+"""One account's books, written within one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from lib.adapters.database.portfolio_rows import (
+    FILLS,
+    POSITION_FIELDS,
+    POSITIONS,
+    from_booked,
+    from_positions,
+    load_held,
+    table_of,
+    to_booked,
+    to_fill,
+)
+from lib.adapters.database.tables.portfolio import AccountBalanceRow, FillImportRow, UnmatchedDisposalRow
+from lib.portfolio.fills import Balance, BookedFill, Fill
+from lib.portfolio.ledger import Ledger, Position, Unmatched
+from lib.portfolio.stores import HeldPosition
+from lib.portfolio.valuation import Valuation
+
+BALANCES = table_of(AccountBalanceRow)
+IMPORTS = table_of(FillImportRow)
+UNMATCHED = table_of(UnmatchedDisposalRow)
+Key = tuple[str, str]
+
+
+class DatabaseBooks:
+    """The `Books` of one account in PostgreSQL; the caller holds the account's lock and ends the transaction."""
+
+    def __init__(self, connection: Connection, account: str) -> None:
+        self._connection = connection
+        self._account = account
+
+    def load_stored(self, fills: Sequence[Fill]) -> Mapping[str, Fill]:
+        """See `Books`. Reads each symbol from its first fill on: what is fetched is always its newest end."""
+        first_ids: dict[str, int] = {}
+        for fill in fills:
+            first_ids[fill.symbol] = min(fill.fill_id, first_ids.get(fill.symbol, fill.fill_id))
+        if not first_ids:
+            return {}
+        ends = [and_(FILLS.c.symbol == symbol, FILLS.c.fill_id >= first) for symbol, first in first_ids.items()]
+        rows = self._connection.execute(select(FILLS).where(FILLS.c.account == self._account, or_(*ends)))
+        return {fill.key: fill for fill in map(to_fill, rows)}
+
+    def add_fills(self, fills: Sequence[BookedFill], now: datetime) -> None:
+        """See `Books`."""
+        if fills:
+            self._connection.execute(insert(FILLS), [from_booked(booked, now) for booked in fills])
+
+    def value_fees(self, fills: Sequence[BookedFill]) -> None:
+        """See `Books`."""
+        if not fills:
+            return
+        self._connection.execute(
+            update(FILLS)
+            .where(
+                FILLS.c.account == self._account,
+                FILLS.c.symbol == bindparam("of_symbol"),
+                FILLS.c.fill_id == bindparam("of_id"),
+            )
+            .values(fee_quote=bindparam("value"), fee_priced_by=bindparam("priced_by")),
+            [
+                {
+                    "of_symbol": booked.fill.symbol,
+                    "of_id": booked.fill.fill_id,
+                    "value": booked.fee_quote,
+                    "priced_by": booked.fee_priced_by,
+                }
+                for booked in fills
+            ],
+        )
+
+    def load_fills(self) -> Sequence[BookedFill]:
+        """See `Books`."""
+        return [to_booked(row) for row in self._connection.execute(select(FILLS).where(self._owns(FILLS)))]
+
+    def save_ledger(self, ledger: Ledger) -> None:
+        """See `Books`."""
+        positions = {(position.symbol, position.opened_by): position for position in ledger.positions}
+        self._rename_reopened(positions)
+        self._remove_vanished(positions)
+        self._upsert([position for position in ledger.positions if not position.is_open])
+        self._upsert([position for position in ledger.positions if position.is_open])
+        self._replace_unmatched(ledger.unmatched)
+
+    def load_held(self) -> Sequence[HeldPosition]:
+        """See `Books`."""
+        return load_held(self._connection, self._account)
+
+    def save_valuations(self, valuations: Mapping[str, Valuation]) -> None:
+        """See `Books`."""
+        if not valuations:
+            return
+        self._connection.execute(
+            update(POSITIONS)
+            .where(self._owns(POSITIONS), POSITIONS.c.symbol == bindparam("of"), POSITIONS.c.closed_at.is_(None))
+            .values(
+                price=bindparam("new_price"),
+                price_at=bindparam("new_price_at"),
+                unrealized_pnl_quote=bindparam("pnl"),
+                unrealized_pnl_pct=bindparam("pct"),
+            ),
+            [
+                {
+                    "of": symbol,
+                    "new_price": valuation.price,
+                    "new_price_at": valuation.price_at,
+                    "pnl": valuation.unrealized_pnl_quote,
+                    "pct": valuation.unrealized_pnl_pct,
+                }
+                for symbol, valuation in valuations.items()
+            ],
+        )
+
+    def save_import(self, balances: Sequence[Balance], symbols: Collection[str], now: datetime) -> None:
+        """See `Books`."""
+        if symbols:
+            rows = [{"account": self._account, "symbol": symbol, "asked_at": now} for symbol in symbols]
+            statement = upsert(IMPORTS)
+            self._connection.execute(
+                statement.on_conflict_do_update(
+                    constraint=IMPORTS.primary_key, set_={"asked_at": statement.excluded.asked_at}
+                ),
+                rows,
+            )
+        if balances:
+            self._save_balances(balances, now)
+
+    def _save_balances(self, balances: Sequence[Balance], now: datetime) -> None:
+        statement = upsert(BALANCES)
+        new = statement.excluded
+        moved = BALANCES.c.free + BALANCES.c.locked != new.free + new.locked
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                constraint=BALANCES.primary_key,
+                set_={
+                    "free": new.free,
+                    "locked": new.locked,
+                    "seen_at": new.seen_at,
+                    "changed_at": case((moved, new.seen_at), else_=BALANCES.c.changed_at),
+                },
+            ),
+            [
+                {
+                    "account": self._account,
+                    "asset": balance.asset,
+                    "free": balance.free,
+                    "locked": balance.locked,
+                    "seen_at": now,
+                    "changed_at": now,
+                }
+                for balance in balances
+            ],
+        )
+
+    def _rename_reopened(self, positions: Mapping[Key, Position]) -> None:
+        """Let a holding whose opening fill is another one now keep its row, with limits, alarms and price."""
+        stored = {key for key, _ in self._load_keys()}
+        still_open = {key[0]: key for key, position in positions.items() if position.is_open}
+        for key, is_open in self._load_keys():
+            heir = still_open.get(key[0])
+            if is_open and key not in positions and heir is not None and heir not in stored:
+                self._connection.execute(update(POSITIONS).where(self._is(key)).values(opened_by=heir[1]))
+
+    def _remove_vanished(self, positions: Mapping[Key, Position]) -> None:
+        vanished = [key for key, _ in self._load_keys() if key not in positions]
+        if vanished:
+            self._connection.execute(
+                delete(POSITIONS).where(
+                    self._owns(POSITIONS), tuple_(POSITIONS.c.symbol, POSITIONS.c.opened_by).in_(vanished)
+                )
+            )
+
+    def _upsert(self, positions: Sequence[Position]) -> None:
+        if not positions:
+            return
+        statement = upsert(POSITIONS)
+        values = [name for name in POSITION_FIELDS if name not in ("symbol", "opened_by")]
+        changed = or_(*(POSITIONS.c[name].is_distinct_from(statement.excluded[name]) for name in values))
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                constraint=POSITIONS.primary_key,
+                set_={name: statement.excluded[name] for name in values},
+                where=changed,
+            ),
+            from_positions(self._account, positions),
+        )
+
+    def _replace_unmatched(self, unmatched: Sequence[Unmatched]) -> None:
+        self._connection.execute(delete(UNMATCHED).where(self._owns(UNMATCHED)))
+        if unmatched:
+            rows = [
+                {
+                    "account": self._account,
+                    "symbol": one.symbol,
+                    "fill_key": one.fill_key,
+                    "quantity": one.quantity,
+                    "proceeds_quote": one.proceeds_quote,
+                    "disposed_at": one.at,
+                }
+                for one in unmatched
+            ]
+            self._connection.execute(insert(UNMATCHED), rows)
+
+    def _load_keys(self) -> list[tuple[Key, bool]]:
+        """Return the stored positions' keys, and whether each is open."""
+        rows = self._connection.execute(
+            select(POSITIONS.c.symbol, POSITIONS.c.opened_by, POSITIONS.c.closed_at.is_(None)).where(
+                self._owns(POSITIONS)
+            )
+        )
+        return [((symbol, opened_by), is_open) for symbol, opened_by, is_open in rows]
+
+    def _owns(self, table: Any) -> Any:
+        return table.c.account == self._account
+
+    def _is(self, key: Key) -> Any:
+        return self._owns(POSITIONS) & (POSITIONS.c.symbol == key[0]) & (POSITIONS.c.opened_by == key[1])

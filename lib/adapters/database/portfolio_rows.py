@@ -1,0 +1,107 @@
+"""Rows of the portfolio's tables as records of `lib.portfolio`, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Table, select
+from sqlmodel import SQLModel
+
+from lib.adapters.database.tables.portfolio import FillRow, PositionAlarmRow, PositionRow
+from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.fills import BookedFill, Fill, Side
+from lib.portfolio.ledger import Position
+from lib.portfolio.stores import HeldPosition
+from lib.portfolio.valuation import Valuation
+
+
+def table_of(row: type[SQLModel]) -> Table:
+    """Return the table that a row class declares (SQLModel's own attribute for it has no type)."""
+    return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+FILLS = table_of(FillRow)
+POSITIONS = table_of(PositionRow)
+ALARMS = table_of(PositionAlarmRow)
+
+
+def to_fill(row: Row[Any]) -> Fill:
+    """Return the fill of a row of `fills`."""
+    return Fill(
+        account=row.account,
+        symbol=row.symbol,
+        fill_id=row.fill_id,
+        order_id=row.order_id,
+        side=Side(row.side),
+        price=row.price,
+        quantity=row.quantity,
+        fee=row.fee,
+        fee_asset=row.fee_asset,
+        filled_at=row.filled_at,
+    )
+
+
+def to_booked(row: Row[Any]) -> BookedFill:
+    """Return the booked fill of a row of `fills`."""
+    return BookedFill(to_fill(row), row.fee_quote, row.fee_priced_by, row.quantity_step)
+
+
+def from_booked(booked: BookedFill, imported_at: datetime) -> dict[str, Any]:
+    """Return the row of a booked fill."""
+    fill = booked.fill
+    return {
+        "account": fill.account,
+        "symbol": fill.symbol,
+        "fill_id": fill.fill_id,
+        "order_id": fill.order_id,
+        "side": fill.side.value,
+        "price": fill.price,
+        "quantity": fill.quantity,
+        "fee": fill.fee,
+        "fee_asset": fill.fee_asset,
+        "fee_quote": booked.fee_quote,
+        "fee_priced_by": booked.fee_priced_by,
+        "quantity_step": booked.quantity_step,
+        "filled_at": fill.filled_at,
+        "imported_at": imported_at,
+    }
+
+
+def load_held(connection: Connection, account: str) -> list[HeldPosition]:
+    """Return the open positions by symbol, with their alarms."""
+    is_held = (POSITIONS.c.account == account) & POSITIONS.c.closed_at.is_(None)
+    rows = connection.execute(select(POSITIONS).where(is_held).order_by(POSITIONS.c.symbol)).all()
+    alarms: dict[tuple[str, str], dict[AlarmKind, Alarm]] = {}
+    for row in connection.execute(select(ALARMS).where(ALARMS.c.account == account)):
+        alarm = Alarm(row.raised_at, row.alerted_at, row.alerts)
+        alarms.setdefault((row.symbol, row.opened_by), {})[AlarmKind(row.kind)] = alarm
+    return [_to_held(row, alarms.get((row.symbol, row.opened_by), {})) for row in rows]
+
+
+def _to_held(row: Row[Any], alarms: dict[AlarmKind, Alarm]) -> HeldPosition:
+    valuation = None
+    if row.price is not None:
+        valuation = Valuation(row.price, row.price_at, row.unrealized_pnl_quote, row.unrealized_pnl_pct)
+    position = Position(**{name: getattr(row, name) for name in POSITION_FIELDS})
+    return HeldPosition(row.account, position, valuation, row.stop_loss, row.take_profit, alarms)
+
+
+POSITION_FIELDS = tuple(Position.__dataclass_fields__)
+
+
+def from_positions(account: str, positions: Iterable[Position]) -> list[dict[str, Any]]:
+    """Return the ledger's columns of rows of `positions`."""
+    return [
+        {"account": account} | {name: getattr(position, name) for name in POSITION_FIELDS} for position in positions
+    ]
+
+
+def key_of(held: HeldPosition) -> Any:
+    """Return the condition that selects the row of a held position."""
+    return (
+        (POSITIONS.c.account == held.account)
+        & (POSITIONS.c.symbol == held.symbol)
+        & (POSITIONS.c.opened_by == held.position.opened_by)
+    )
