@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Any
 
+from lib.simulator.filters import filters_as_json
 from lib.simulator.limits import ORDERS_PER_10_SECONDS, ORDERS_PER_DAY
 from lib.simulator.market import Instrument
 
-HIGHEST_PRICE_TICKS = 100_000_000  # maxPrice as a multiple of the tick
-MAX_NOTIONAL = Decimal(9_000_000)
-AVERAGE_PRICE_MINUTES = 5
-MAX_ALGO_ORDERS = 5
 ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"]
 
 
@@ -39,7 +35,7 @@ def to_symbol_info(instrument: Instrument, status: str, with_permission_sets: bo
         "pegInstructionsAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": _to_filters(instrument),
+        "filters": filters_as_json(instrument),
         "permissions": [],
         "permissionSets": [["SPOT"]] if with_permission_sets else [],
         "defaultSelfTradePreventionMode": "EXPIRE_MAKER",
@@ -58,49 +54,3 @@ def to_rate_limits(weight_per_minute: int) -> list[dict[str, Any]]:
 
 def _to_rate_limit(kind: str, interval: str, number: int, limit: int) -> dict[str, Any]:
     return {"rateLimitType": kind, "interval": interval, "intervalNum": number, "limit": limit}
-
-
-def _to_filters(instrument: Instrument) -> list[dict[str, Any]]:
-    up, down = f"{instrument.percent_price_up.normalize():f}", f"{instrument.percent_price_down.normalize():f}"
-    return [
-        {
-            "filterType": "PRICE_FILTER",
-            "minPrice": _eight(instrument.tick_size),
-            "maxPrice": _eight(instrument.tick_size * HIGHEST_PRICE_TICKS),
-            "tickSize": _eight(instrument.tick_size),
-        },
-        {
-            "filterType": "LOT_SIZE",
-            "minQty": _eight(instrument.min_quantity),
-            "maxQty": _eight(instrument.max_quantity),
-            "stepSize": _eight(instrument.step_size),
-        },
-        {
-            "filterType": "MARKET_LOT_SIZE",
-            "minQty": _eight(Decimal(0)),
-            "maxQty": _eight(instrument.max_market_quantity),
-            "stepSize": _eight(Decimal(0)),
-        },
-        {
-            "filterType": "PERCENT_PRICE_BY_SIDE",
-            "bidMultiplierUp": up,
-            "bidMultiplierDown": down,
-            "askMultiplierUp": up,
-            "askMultiplierDown": down,
-            "avgPriceMins": AVERAGE_PRICE_MINUTES,
-        },
-        {
-            "filterType": "NOTIONAL",
-            "minNotional": _eight(instrument.min_notional),
-            "applyMinToMarket": True,
-            "maxNotional": _eight(MAX_NOTIONAL),
-            "applyMaxToMarket": False,
-            "avgPriceMins": AVERAGE_PRICE_MINUTES,
-        },
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": instrument.max_open_orders},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": MAX_ALGO_ORDERS},
-    ]
-
-
-def _eight(value: Decimal) -> str:
-    return f"{value:.8f}"

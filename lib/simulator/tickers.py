@@ -16,12 +16,12 @@ from lib.simulator.candles import (
     format_quote,
     format_units,
 )
-from lib.simulator.exchange_info import AVERAGE_PRICE_MINUTES
 from lib.simulator.exchange_market import ExchangeMarket
 from lib.simulator.intervals import DAY_MS, MINUTE_MS
 from lib.simulator.order_book import make_book, trade_in_second
 from lib.simulator.source import Source
 
+AVERAGE_PRICE_MINUTES = 5
 TAPE_SECONDS = 3600  # how far back the tape is read
 
 

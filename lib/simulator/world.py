@@ -24,17 +24,16 @@ from lib.simulator.candles import (
     drop_spans,
     empty_candles,
     merge,
-    to_units,
 )
 from lib.simulator.instruments import Profile
 from lib.simulator.intervals import DAY_MS, FIXED, MINUTE_MS, floor_to_interval
 from lib.simulator.market import Instrument
 from lib.simulator.minute import span_extremes, value_at
-from lib.simulator.path import CLOSE_ROW, HIGH_ROW, LAST_DAY, LOW_ROW, MINUTES, OPEN_ROW, TAKER_ROW, VOLUME_ROW, Path
-from lib.simulator.segments import Segment, Segments
+from lib.simulator.path import CLOSE_ROW, HIGH_ROW, LAST_DAY, LOW_ROW, MINUTES, OPEN_ROW, Path
+from lib.simulator.segments import Segments
 from lib.simulator.source import Spans
+from lib.simulator.steps import Steps
 
-QUOTE_A_TRADE = 500.0  # usual size of a public trade, in quote
 CACHED_DAY_ROWS = 100_000
 
 
@@ -44,7 +43,7 @@ class World:
     def __init__(self, profiles: Mapping[str, Profile], seed: int) -> None:
         self._profiles = profiles
         self._instruments = {symbol: profile.instrument for symbol, profile in profiles.items()}
-        self._ticks = {symbol: _Steps(profile.instrument) for symbol, profile in profiles.items()}
+        self._ticks = {symbol: Steps(profile.instrument) for symbol, profile in profiles.items()}
         self._path = Path(seed, cached_days=2 * len(profiles) + 64)
         self._segments = {symbol: Segments() for symbol in profiles}
         self._hidden: dict[str, Spans] = {}
@@ -237,36 +236,3 @@ def _vertices(
 ) -> tuple[float, float, float, float]:
     opened, high, low, closed = path[:4, minute].tolist()
     return (opened, low, high, closed) if closed >= opened else (opened, high, low, closed)
-
-
-class _Steps:
-    """Rounding of one instrument."""
-
-    def __init__(self, instrument: Instrument) -> None:
-        self.tick = to_units(instrument.tick_size)
-        self.step = to_units(instrument.step_size)
-        self._ticks_a_unit = 1e8 / self.tick
-        self._step = float(instrument.step_size)
-
-    def round_price(self, price: float) -> int:
-        """Return a price in quote as units of 1e-8 on the grid of ticks, at least one tick."""
-        return max(1, round(price * self._ticks_a_unit)) * self.tick
-
-    def scale_prices(
-        self, prices: np.ndarray[tuple[int, int], np.dtype[np.float64]], minutes_ms: Integers, segment: Segment
-    ) -> Integers:
-        """Return undisturbed prices, shape `(4, n)`, as the segment makes them."""
-        if segment.flat:
-            return np.full(prices.shape, segment.price, dtype=np.int64)
-        scaled = segment.factors(minutes_ms) * prices
-        return np.maximum(1, np.rint(scaled * self._ticks_a_unit)).astype(np.int64) * self.tick
-
-    def fill_volumes(self, minutes: Integers, path: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> None:
-        """Fill the volume columns of a day's minutes from the path's volumes and the prices already there."""
-        lots = np.rint(path[VOLUME_ROW] / self._step)
-        quote = lots * self._step * minutes[OPEN : CLOSE + 1].mean(axis=0) / 1e8
-        minutes[BASE] = lots.astype(np.int64) * self.step
-        minutes[QUOTE] = np.rint(quote * 1e6).astype(np.int64)
-        minutes[TRADES] = np.where(lots > 0, 1 + (quote / QUOTE_A_TRADE).astype(np.int64), 0)
-        minutes[TAKER_BASE] = np.floor(lots * path[TAKER_ROW]).astype(np.int64) * self.step
-        minutes[TAKER_QUOTE] = (quote * path[TAKER_ROW] * 1e6).astype(np.int64)
