@@ -76,7 +76,7 @@ def set_missing_stops(
         market: Stored symbols, for their price steps.
         clock: Now.
     """
-    if not 0 < percent_below < 100:
+    if not (percent_below.is_finite() and 0 < percent_below < 100):
         raise OperatorError(f"Expected a percentage between 0 and 100, was {percent_below}.")
     started_at = clock.now()
     bare = [held for held in store.load_held(account) if held.stop_loss is None]
