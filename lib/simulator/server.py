@@ -7,7 +7,7 @@ import contextlib
 import errno
 import signal
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 from aiohttp import web
@@ -28,6 +28,8 @@ from lib.simulator.source import Source
 from lib.simulator.state import StateFile
 from lib.simulator.world import World
 
+EARLIEST_START = datetime(2017, 10, 1, tzinfo=UTC)  # the demo account looks a month back on the generated world
+LATEST_START = datetime(2049, 1, 1, tzinfo=UTC)
 LARGEST_BODY = 64 * 1024  # no request of the API comes near it
 
 
@@ -41,7 +43,7 @@ class SimulatorConfig:
         symbols_count: Size of the generated world, 1 to 500; the first ten are Binance's.
         state_path: Folder that keeps what was done to the market and the account's books; None for memory only.
         replay_folder: Recorded candles (see `replay`) take the place of the generated world.
-        start_at: Aware start instant of a driven clock; None for the machine's clock.
+        start_at: Aware start instant of a driven clock; None for the machine's clock. A kept driven time goes on.
         weight_limit_per_minute: Request weight of one IP.
         demo_account: Whether the account "simulator-key" exists.
     """
@@ -142,5 +144,10 @@ def _make_clock(config: SimulatorConfig, kept_ms: int | None) -> Clock:
         return RealClock()
     if config.start_at.tzinfo is None:
         raise ValueError(f"Expected a start instant with a time zone, was {config.start_at}.")
+    if config.replay_folder is None and not EARLIEST_START <= config.start_at < LATEST_START:
+        raise ValueError(
+            f"Expected a start instant from {EARLIEST_START:%Y-%m-%d} to {LATEST_START:%Y-%m-%d} in the generated "
+            f"world, was {config.start_at:%Y-%m-%d}."
+        )
     start_ms = int(config.start_at.timestamp() * 1000)
     return DrivenClock(start_ms if kept_ms is None else kept_ms)

@@ -8,10 +8,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+
+from lib.simulator.server import SimulatorConfig, create_app
 
 PROJECT = Path(__file__).parents[2]
 DEADLINE = 30.0
@@ -109,3 +113,24 @@ def test_after_a_kill_the_same_world_goes_on(tmp_path: Path) -> None:
     with program(port, str(tmp_path)) as process:
         url = wait_until_serving(process, port)
         assert httpx.get(url + query, trust_env=False).json() == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"start_at": datetime(2026, 3, 2)}, "with a time zone"),  # noqa: DTZ001  that is the mistake
+        ({"start_at": datetime(2010, 1, 1, tzinfo=UTC)}, "from 2017-10-01 to 2049-01-01"),
+        ({"symbols_count": 0}, "1 to 500 symbols, was 0"),
+        ({"symbols_count": 501}, "1 to 500 symbols, was 501"),
+        ({"replay_folder": Path("nowhere")}, "No recorded candles in nowhere"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_with_what_is_expected(settings: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        create_app(SimulatorConfig(**settings))
+
+
+def test_a_state_file_that_is_no_state_is_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "market.json").write_text("{")
+    with pytest.raises(ValueError, match=r"market\.json is not a simulator's state"):
+        create_app(SimulatorConfig(state_path=tmp_path))
