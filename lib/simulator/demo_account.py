@@ -22,6 +22,7 @@ SOLD = "ETHUSDT"
 SOLD_SHARE = Decimal("0.4")
 SOLD_DAYS_AGO = 4
 _HOUR_MS = 3_600_000
+_DAY_MS = 24 * _HOUR_MS
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def open_demo_account(exchange: PrivateExchange) -> Account:
     now_ms = exchange.clock.now_ms()
     books = exchange.books
     with books.transaction():
-        deposited_ms = _days_before(now_ms, DEPOSIT_DAYS_AGO)
+        deposited_ms = now_ms - DEPOSIT_DAYS_AGO * _DAY_MS
         account = books.open_account(DEMO_KEY, DEMO_SECRET, deposited_ms)
         books.deposit(account.account_id, "USDT", DEPOSIT, deposited_ms)
         for purchase in (each for each in PURCHASES if each.days_ago > SOLD_DAYS_AGO):
@@ -83,5 +84,5 @@ def _sell_a_part(exchange: PrivateExchange, account: Account, now_ms: int) -> No
 
 
 def _days_before(now_ms: int, days: int) -> int:
-    """Return an instant so many days ago, at an hour of the day that differs from day to day."""
-    return now_ms - days * 24 * _HOUR_MS - (days * 5 % 23) * _HOUR_MS // 2
+    """Return an instant so many days and some hours ago, a different hour for each day."""
+    return now_ms - days * _DAY_MS - (days * 5 % 23) * _HOUR_MS // 2

@@ -88,9 +88,7 @@ def total_quote(fills: list[Fill]) -> Decimal:
 def find_crossing(
     market: Market, symbol: str, level: Decimal, *, falling: bool, from_ms: int, to_ms: int
 ) -> int | None:
-    """Return the first millisecond after `from_ms`, up to `to_ms`, at which the price path is at or beyond a level.
-
-    Where no time has passed, a price that was set at that very instant counts.
+    """Return the first millisecond from `from_ms` to `to_ms` at which the price path is at or beyond a level.
 
     The instant does not depend on when one looks, so that an order fills alike whether it is watched every second or
     once a day. Beyond means below for a falling path.
@@ -102,6 +100,8 @@ def find_crossing(
 
     if to_ms < from_ms or not is_reached(to_ms):
         return None
+    if is_reached(from_ms):
+        return from_ms  # the price was set at the very instant at which it was last looked at
     before_ms, reached_ms = from_ms, to_ms
     while reached_ms - before_ms > 1:
         middle_ms = (before_ms + reached_ms) // 2
