@@ -19,7 +19,6 @@ from lib.adapters.exchange.answers import (
     to_positive,
     to_text,
 )
-from lib.errors import BadAnswer
 from lib.portfolio.fills import Balance, Fill, Side
 
 
@@ -31,12 +30,12 @@ def to_balances(answer: Any, where: str) -> dict[str, Balance]:
     """
     balances: dict[str, Balance] = {}
     seen: set[str] = set()
-    for row in to_list(to_object(answer, where).get("balances"), f"{where}, balances"):
-        asset = to_text(to_object(row, where).get("asset"), f"{where}, asset")
-        free = to_amount(row.get("free"), f"{where}, free {asset}")
-        locked = to_amount(row.get("locked"), f"{where}, locked {asset}")
+    for row in to_list(to_object(answer, where).get("balances"), where, "balances"):
+        asset = to_text(to_object(row, where).get("asset"), where, "asset")
+        free = to_amount(row.get("free"), where, f"free {asset}")
+        locked = to_amount(row.get("locked"), where, f"locked {asset}")
         if asset in seen:
-            raise BadAnswer(f"Bad answer in {where}: {asset} is there twice. Nothing is stored.")
+            raise refuse(where, "asset", "each asset once", asset)
         seen.add(asset)
         if free or locked:
             balances[asset] = Balance(asset, free, locked)
@@ -68,33 +67,33 @@ def to_fills(
     """
     rows = to_list(answer, where)
     if len(rows) > limit:
-        raise refuse(where, f"at most {limit} fills", rows)
+        raise refuse(where, "", f"at most {limit} fills", rows)
     fills = [_to_fill(to_object(row, where), where, account, symbol) for row in rows]
     least = from_id
     for fill in fills:
         if fill.fill_id < least:
-            raise refuse(where, f"fill ids that rise, the next from {least} on", fill.fill_id)
+            raise refuse(where, "id", f"ids that rise, the next from {least} on", fill.fill_id)
         if fill.filled_at > latest:
-            raise refuse(where, f"fills not later than {latest:%Y-%m-%d %H:%M:%S} UTC", f"{fill.filled_at.isoformat()}")
+            raise refuse(where, "time", f"nothing after {latest:%Y-%m-%d %H:%M:%S} UTC", fill.filled_at)
         least = fill.fill_id + 1
     return fills
 
 
 def _to_fill(row: dict[str, Any], where: str, account: str, symbol: str) -> Fill:
-    identifier = to_text(row.get("symbol"), f"{where}, symbol")
+    identifier = to_text(row.get("symbol"), where, "symbol")
     if identifier != symbol.replace("/", ""):
-        raise refuse(where, f"fills of {symbol}", identifier)
-    fill_id = to_integer(row.get("id"), f"{where}, id")
+        raise refuse(where, "symbol", f"fills of {symbol}", identifier)
+    fill_id = to_integer(row.get("id"), where, "id")
     inside = f"{where}, fill {fill_id}"
     return Fill(
         account=account,
         symbol=symbol,
         fill_id=fill_id,
-        order_id=str(to_integer(row.get("orderId"), f"{inside} orderId")),
-        side=Side.BUY if to_flag(row.get("isBuyer"), f"{inside} isBuyer") else Side.SELL,
-        price=to_positive(row.get("price"), f"{inside} price"),
-        quantity=to_positive(row.get("qty"), f"{inside} qty"),
-        fee=to_amount(row.get("commission"), f"{inside} commission"),
-        fee_asset=to_text(row.get("commissionAsset"), f"{inside} commissionAsset"),
-        filled_at=to_instant(row.get("time"), f"{inside} time"),
+        order_id=str(to_integer(row.get("orderId"), inside, "orderId")),
+        side=Side.BUY if to_flag(row.get("isBuyer"), inside, "isBuyer") else Side.SELL,
+        price=to_positive(row.get("price"), inside, "price"),
+        quantity=to_positive(row.get("qty"), inside, "qty"),
+        fee=to_amount(row.get("commission"), inside, "commission"),
+        fee_asset=to_text(row.get("commissionAsset"), inside, "commissionAsset"),
+        filled_at=to_instant(row.get("time"), inside, "time"),
     )

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import ccxt.async_support as ccxt
 
-from lib.adapters.exchange.replies import record_reply
+from lib.adapters.exchange.replies import record_reply, to_watched
 from lib.errors import SettingsError
 
 SIMULATOR = "simulator"
@@ -73,6 +73,7 @@ def make_client(venue: Venue, key: str = "", secret: str = "") -> Any:
     else:
         config["number"] = str  # the exchange's digits, not their floats
     client = cls(config)
+    client.on_json_response = to_watched(client.on_json_response)
     if not client.has.get("spot"):
         raise SettingsError(f"{venue.name} is not a spot exchange. Set FKS_EXCHANGE to one, such as binance.")
     if venue.sandbox:

@@ -1,7 +1,8 @@
 """The public side of any other ccxt spot exchange, by ccxt's unified calls.
 
 Its limits are ccxt's own, per process; only a pause the exchange asks for is shared. It loads its markets in every
-process. Prices keep the exchange's digits (ccxt is told to make text of numbers).
+process. Prices keep the exchange's digits (ccxt is told to make text of numbers). ccxt reads an answer of an unexpected
+shape as an empty result: of candles that passes as "none", of symbols and prices it is refused.
 """
 
 from __future__ import annotations
@@ -62,7 +63,10 @@ class GenericExchange:
         markets = to_object(answer, f"{self.name} markets").values()
         now = self._link.exchange_now()
         symbols = [_to_symbol(market, now) for market in markets if market.get("spot")]
-        return {symbol.name: symbol for symbol in symbols if symbol is not None}
+        by_name = {symbol.name: symbol for symbol in symbols if symbol is not None}
+        if not by_name:
+            raise refuse(f"{self.name} markets", "", "at least one spot symbol", list(markets))
+        return by_name
 
     async def fetch_candles(self, symbol: str, timeframe: str, since: datetime, limit: int = 1000) -> CandlePage:
         """Return at most `limit` candles that open at `since` or later, oldest first."""
@@ -87,11 +91,13 @@ class GenericExchange:
             last = to_object(ticker, where).get("last")
             if ":" in name or last is None:  # a contract, or never traded
                 continue
-            price = _to_number(last, f"{where}, {name}")
+            price = _to_number(last, where, name)
             if price < 0:
-                raise refuse(f"{where}, {name}", "a price above zero", last)
+                raise refuse(where, name, "a price above zero", last)
             if price:
                 prices[name] = price
+        if not prices:
+            raise refuse(where, "", "at least one price", tickers)
         return prices
 
     async def close(self) -> None:
@@ -109,18 +115,18 @@ class GenericExchange:
 
 def _to_candle(row: Any, where: str, timeframe: str) -> Checked:
     if not isinstance(row, list) or len(row) < 6:
-        raise refuse(where, "arrays of time, open, high, low, close, volume", row)
-    opened_at = to_instant(row[0], f"{where}, open time")
-    open_, high, low, close, volume = (float(_to_number(value, where)) for value in row[1:6])
+        raise refuse(where, "", "arrays of time, open, high, low, close, volume", row)
+    opened_at = to_instant(row[0], where, "open time")
+    open_, high, low, close, volume = (float(_to_number(value, where, "a price or the volume")) for value in row[1:6])
     candle = Candle(opened_at, open_, high, low, close, volume)
     return candle, find_impossibility(candle, timeframe)
 
 
-def _to_number(value: Any, where: str) -> Decimal:
+def _to_number(value: Any, where: str, field: str) -> Decimal:
     try:
         return to_decimal(value)
     except (ValueError, ArithmeticError):
-        raise refuse(where, "a finite number", value) from None
+        raise refuse(where, field, "a finite number", value) from None
 
 
 def _to_symbol(market: Mapping[str, Any], now: datetime) -> Symbol | None:

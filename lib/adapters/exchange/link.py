@@ -104,7 +104,7 @@ class Link:
         return self._clock.now() + (self.clock_offset or timedelta())
 
     async def send(self, request: Request) -> Any:
-        """Return the answer's JSON (or text, or whatever came), not yet checked.
+        """Return the answer's JSON, of whatever shape.
 
         A read is repeated once: after a pause that the exchange asked for, if that is short, or after a refused
         timestamp, with the clock measured again. Anything else is for the caller to repeat.
@@ -149,6 +149,8 @@ class Link:
                 clock_refused = isinstance(error, ccxt.InvalidNonce)
             else:
                 await self._budget.note_used(taken, reply.used_weight)
+                if reply.malformed:
+                    raise answers.refuse(f"{self.name}, {request.what}", "", "JSON", reply.body)
                 return answer
         paused_shortly = isinstance(failure, RateLimited) and self._budget.is_soon(failure.retry_at)
         if not may_repeat or not (clock_refused or paused_shortly):

@@ -57,8 +57,9 @@ def to_candle_page(
     """
     rows = to_list(answer, where)
     if len(rows) > limit:
-        raise refuse(where, f"at most {limit} candles", rows)
-    return to_page([_to_candle(row, where, timeframe) for row in rows], where, since, latest)
+        raise refuse(where, "", f"at most {limit} candles", rows)
+    span_ms = width_of(timeframe) // timedelta(milliseconds=1) - 1
+    return to_page([_to_candle(row, where, timeframe, span_ms) for row in rows], where, since, latest)
 
 
 def to_page(parsed: Sequence[Checked], where: str, since: datetime, latest: datetime) -> CandlePage:
@@ -82,23 +83,21 @@ def to_page(parsed: Sequence[Checked], where: str, since: datetime, latest: date
     )
 
 
-def _to_candle(row: Any, where: str, timeframe: str) -> Checked:
+def _to_candle(row: Any, where: str, timeframe: str, span_ms: int) -> Checked:
     if not isinstance(row, list) or len(row) != KLINE_FIELDS:
-        raise refuse(where, f"arrays of {KLINE_FIELDS}", row)
-    opened_at = to_instant(row[0], f"{where}, open time")
+        raise refuse(where, "", f"arrays of {KLINE_FIELDS}", row)
     candle = Candle(
-        opened_at,
-        to_statistic(row[1], f"{where}, open"),
-        to_statistic(row[2], f"{where}, high"),
-        to_statistic(row[3], f"{where}, low"),
-        to_statistic(row[4], f"{where}, close"),
-        to_statistic(row[5], f"{where}, volume"),
-        to_statistic(row[7], f"{where}, quote volume"),
-        to_integer(row[8], f"{where}, trade count"),
+        to_instant(row[0], where, "open time"),
+        to_statistic(row[1], where, "open"),
+        to_statistic(row[2], where, "high"),
+        to_statistic(row[3], where, "low"),
+        to_statistic(row[4], where, "close"),
+        to_statistic(row[5], where, "volume"),
+        to_statistic(row[7], where, "quote volume"),
+        to_integer(row[8], where, "trade count"),
     )
-    closed_at = to_instant(row[6], f"{where}, close time")
-    if closed_at - opened_at != width_of(timeframe) - timedelta(milliseconds=1):
-        return candle, f"it closes at {closed_at.isoformat()}; its width is not {timeframe}"
+    if to_integer(row[6], where, "close time") - row[0] != span_ms:
+        return candle, f"it closes {row[6] - row[0]} ms after its open time; its width is not {timeframe}"
     return candle, find_impossibility(candle, timeframe)
 
 
@@ -115,13 +114,13 @@ def to_prices(answer: Any, *, where: str, names: Mapping[str, str]) -> dict[str,
     prices: dict[str, Decimal] = {}
     for row in to_list(answer, where):
         ticker = to_object(row, where)
-        identifier = to_text(ticker.get("symbol"), f"{where}, symbol")
-        price = to_amount(ticker.get("price"), f"{where}, price of {identifier}")
+        identifier = to_text(ticker.get("symbol"), where, "symbol")
+        price = to_amount(ticker.get("price"), where, f"price of {identifier}")
         name = names.get(identifier)
         if name is None or not price:
             continue
         if name in prices:
-            raise BadAnswer(f"Bad answer in {where}: {identifier} is there twice. Nothing is stored.")
+            raise refuse(where, "symbol", "each symbol once", identifier)
         prices[name] = price
     return prices
 
@@ -133,34 +132,32 @@ def to_symbols(answer: Any, *, where: str, refreshed_at: datetime) -> dict[str, 
     them, and symbols that neither trade nor have steps, because no order for them could be rounded.
     """
     symbols: dict[str, Symbol] = {}
-    for row in to_list(to_object(answer, where).get("symbols"), f"{where}, symbols"):
+    for row in to_list(to_object(answer, where).get("symbols"), where, "symbols"):
         symbol = _to_symbol(to_object(row, where), where, refreshed_at)
         if symbol is None:
             continue
         if symbol.name in symbols:
-            raise BadAnswer(f"Bad answer in {where}: {symbol.name} is there twice. Nothing is stored.")
+            raise refuse(where, "symbol", "each symbol once", symbol.name)
         symbols[symbol.name] = symbol
     if not symbols:
-        raise refuse(where, "at least one spot symbol", answer)
+        raise refuse(where, "symbols", "at least one spot symbol", answer["symbols"])
     return symbols
 
 
 def _to_symbol(row: Mapping[str, Any], where: str, refreshed_at: datetime) -> Symbol | None:
-    identifier = to_text(row.get("symbol"), f"{where}, symbol")
+    identifier = to_text(row.get("symbol"), where, "symbol")
     inside = f"{where}, {identifier}"
-    base = to_text(row.get("baseAsset"), f"{inside} baseAsset")
-    quote = to_text(row.get("quoteAsset"), f"{inside} quoteAsset")
-    open_ = to_text(row.get("status"), f"{inside} status") == "TRADING"
-    spot = to_flag(row.get("isSpotTradingAllowed", True), f"{inside} isSpotTradingAllowed")
+    base = to_text(row.get("baseAsset"), inside, "baseAsset")
+    quote = to_text(row.get("quoteAsset"), inside, "quoteAsset")
+    spot = to_flag(row.get("isSpotTradingAllowed", True), inside, "isSpotTradingAllowed")
+    trades = to_text(row.get("status"), inside, "status") == "TRADING" and spot
     filters = _to_filters(row.get("filters"), inside)
-    steps = (
-        _to_step(filters, "PRICE_FILTER", "tickSize", inside),
-        _to_step(filters, "LOT_SIZE", "stepSize", inside),
-    )
-    trades = open_ and spot
-    if trades and not all(steps):
-        raise refuse(f"{inside} filters", "a price step and a quantity step above zero", row.get("filters"))
-    if identifier != base + quote or not all(steps):
+    price_step = _to_step(filters.get("PRICE_FILTER"), inside, "tickSize")
+    quantity_step = _to_step(filters.get("LOT_SIZE"), inside, "stepSize")
+    has_steps = price_step > 0 and quantity_step > 0
+    if trades and not has_steps:
+        raise refuse(inside, "filters", "a price step and a quantity step above zero", row["filters"])
+    if identifier != base + quote or not has_steps:
         return None
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {"minNotional": "0"}
     return Symbol(
@@ -168,19 +165,18 @@ def _to_symbol(row: Mapping[str, Any], where: str, refreshed_at: datetime) -> Sy
         base=base,
         quote=quote,
         status=SymbolStatus.TRADING if trades else SymbolStatus.HALTED,
-        price_step=steps[0],
-        quantity_step=steps[1],
-        min_quantity=to_amount(filters["LOT_SIZE"].get("minQty"), f"{inside} minQty"),
-        min_notional=to_amount(notional.get("minNotional"), f"{inside} minNotional"),
+        price_step=price_step,
+        quantity_step=quantity_step,
+        min_quantity=to_amount(filters["LOT_SIZE"].get("minQty"), inside, "minQty"),
+        min_notional=to_amount(notional.get("minNotional"), inside, "minNotional"),
         refreshed_at=refreshed_at,
     )
 
 
 def _to_filters(value: Any, where: str) -> dict[str, Mapping[str, Any]]:
-    rows = [to_object(row, f"{where} filters") for row in to_list(value, f"{where} filters")]
-    return {to_text(row.get("filterType"), f"{where} filterType"): row for row in rows}
+    rows = [to_object(row, where, "filters") for row in to_list(value, where, "filters")]
+    return {to_text(row.get("filterType"), where, "filterType"): row for row in rows}
 
 
-def _to_step(filters: Mapping[str, Mapping[str, Any]], kind: str, field: str, where: str) -> Decimal:
-    row = filters.get(kind)
-    return to_amount(row.get(field), f"{where}, {kind} {field}") if row else Decimal(0)
+def _to_step(row: Mapping[str, Any] | None, where: str, field: str) -> Decimal:
+    return to_amount(row.get(field), where, field) if row else Decimal(0)

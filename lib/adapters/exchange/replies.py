@@ -1,13 +1,14 @@
 """What came back for one request: status, headers and body, kept apart for each of the requests in flight.
 
-ccxt keeps the last answer's headers on the client, where concurrent requests overwrite each other's; its hook
-`on_rest_response` runs in the task that asked, so a context variable carries the right ones.
+ccxt keeps the last answer's headers on the client, where concurrent requests overwrite each other's, and goes on with
+text, or an empty result, where JSON was due. Its hooks `on_rest_response` and `on_json_response` run in the task that
+asked, so a context variable carries the right answer.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -25,12 +26,14 @@ class Reply:
         status: HTTP status; 0 when nothing came.
         headers: By lower-case name.
         body: As text.
+        malformed: It was no JSON.
         secrets: What must never be quoted from it.
     """
 
     status: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = field(default="", repr=False)
+    malformed: bool = False
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -101,4 +104,20 @@ def record_reply(
         reply.status = status
         reply.headers = {name.lower(): value for name, value in headers.items()}
         reply.body = body
+        reply.malformed |= not body.startswith(("{", "["))
     return body
+
+
+def to_watched(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return ccxt's `on_json_response` hook around its parser: it keeps that an answer could not be parsed."""
+
+    def parse_reply(body: str) -> Any:
+        try:
+            return parse(body)
+        except ValueError:
+            reply = _expected.get()
+            if reply is not None:
+                reply.malformed = True
+            raise
+
+    return parse_reply

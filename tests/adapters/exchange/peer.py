@@ -96,7 +96,7 @@ class Peer:
         return sum(asked.endpoint == endpoint for asked in self.asked)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        endpoint = request.path.removeprefix("/api/v3/")
+        endpoint = request.path.removeprefix("/api/v3/").removeprefix("/0/public/")
         self.asked.append(Asked(endpoint, dict(request.query), dict(request.headers)))
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)

@@ -98,7 +98,7 @@ async def test_pages_of_fills_are_followed_to_the_end(account: BinanceAccount, p
 
 async def test_a_page_that_comes_again_is_a_bad_answer_and_no_endless_loop(account: BinanceAccount, peer: Peer) -> None:
     peer.reply("myTrades", [fill_row(number) for number in range(MOST_FILLS)])
-    with pytest.raises(BadAnswer, match="fill ids that rise"):
+    with pytest.raises(BadAnswer, match="ids that rise"):
         await account.fetch_fills("BTC/USDT", 0)
 
 
