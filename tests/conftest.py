@@ -1,3 +1,3 @@
 """Fixtures that every test may ask for."""
 
-pytest_plugins = ["tests.databases", "tests.webhooks", "tests.simulators", "tests.prefect_servers"]
+pytest_plugins = ["tests.databases", "tests.webhooks", "tests.simulators", "tests.prefect_servers", "tests.platforms"]

@@ -1,0 +1,111 @@
+"""A stop loss from end to end: price falls, one urgent alert, sold by hand, closed, and never told again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from decimal import Decimal
+from typing import Any
+
+import ccxt.async_support as ccxt
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.states import State
+
+from flows.market import critical_path
+from flows.on_demand import set_stop_loss
+from tests.platforms import World, read_artifacts
+from tests.simulators import API_KEY, API_SECRET
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+
+
+@asynccontextmanager
+async def plain_client(url: str) -> AsyncIterator[Any]:
+    """What an operator has on a laptop: ccxt, pointed at the exchange."""
+    api = {"public": f"{url}/api/v3", "private": f"{url}/api/v3", "sapi": f"{url}/sapi/v1"}
+    options = {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
+    client = ccxt.binance(
+        {"apiKey": API_KEY, "secret": API_SECRET, "options": {"fetchMarkets": ["spot"], **options}, "urls": {"api": api}}
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def sell_all_by_hand(url: str, symbol: str) -> dict[str, Any]:
+    async with plain_client(url) as client:
+        await client.load_markets()
+        free = (await client.fetch_balance())["free"][symbol.split("/")[0]]
+        return dict(await client.create_order(symbol, "market", "sell", client.amount_to_precision(symbol, free)))
+
+
+async def run_chain() -> State[Any]:
+    return await critical_path(return_state=True)
+
+
+async def name_of(state: State[Any]) -> str:
+    async with get_client() as client:
+        runs = await client.read_flow_runs(
+            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+        )
+    return runs[0].name
+
+
+async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_position(prefect_world: World) -> None:
+    world = prefect_world
+    first = await run_chain()
+    assert first.is_completed(), first.message
+    async with world.platform() as platform:
+        held = {one.symbol: one for one in platform.portfolio.load_held("demo")}
+    sol = held["SOL/USDT"]
+    assert sol.valuation is not None
+    stop = (sol.valuation.price * Decimal("0.95")).quantize(Decimal("0.01"))
+    await set_stop_loss("demo", "SOL/USDT", stop_loss=stop)
+    assert not world.webhooks.messages
+
+    world.simulator.control.set_price("SOLUSDT", stop * Decimal("0.99"))
+    second = await run_chain()
+    assert second.is_completed(), second.message
+    assert [post for post in world.webhooks.contents if "SOL/USDT" in post and "🛑" in post]
+    assert len(world.webhooks.messages) == 1
+    assert "1 triggered" in await name_of(second)
+    artifacts = await read_artifacts(second.state_details.flow_run_id)
+    assert "triggered" in artifacts["critical-path"]
+
+    order = await sell_all_by_hand(world.simulator.url, "SOL/USDT")
+    third = await run_chain()
+    assert third.is_completed(), third.message
+    assert len(world.webhooks.messages) == 1
+    async with world.platform() as platform:
+        assert "SOL/USDT" not in {one.symbol for one in platform.portfolio.load_held("demo")}
+        private = platform.accounts["demo"]
+        assert private is not None
+        balances = await private.fetch_balances()
+        fills = await private.fetch_fills("SOL/USDT", 0)
+    sold = [fill for fill in fills if fill.order_id == str(order["id"])]
+    proceeds = sum(fill.price * fill.quantity - (fill.fee if fill.fee_asset == "USDT" else 0) for fill in sold)
+    realized = await read_realized(world, "SOL/USDT")
+    assert realized < 0
+    assert balances["USDT"].total > proceeds > 0
+    fourth = await run_chain()
+    assert fourth.is_completed()
+    assert len(world.webhooks.messages) == 1
+
+
+async def read_realized(world: World, symbol: str) -> Decimal:
+    from sqlalchemy import text
+
+    from lib.adapters.database.engine import make_engine
+
+    engine = make_engine(world.database_url)
+    try:
+        with engine.connect() as connection:
+            query = text("SELECT realized_pnl_quote FROM positions WHERE symbol = :symbol AND closed_at IS NOT NULL")
+            rows = await asyncio.to_thread(lambda: connection.execute(query, {"symbol": symbol}).all())
+    finally:
+        engine.dispose()
+    return Decimal(rows[-1][0])

@@ -1,0 +1,83 @@
+"""A platform for tests: real database, real simulator over HTTP, a local Discord, and flows on the session's Prefect."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_EXTRA_LOGGERS, temporary_settings
+from pydantic import SecretStr
+
+from deployments.apply import _save_database_block as save_database_block
+from lib.adapters.database.engine import make_engine
+from lib.platform import Platform
+from lib.settings import Settings
+from lib.wiring import open_platform
+from tests.prefect_servers import PrefectServer
+from tests.simulators import RunningSimulator, running_simulator
+from tests.webhooks import WebhookServer, run_webhooks
+
+HISTORY_DAYS = {"5m": 1, "1h": 5}
+ASSETS = {"mains": ["BTC", "ETH"], "alts": ["SOL", "LINK"]}
+
+
+@dataclass(frozen=True)
+class World:
+    """Everything around the platform.
+
+    Attributes:
+        simulator: With the machine's clock.
+        webhooks: The local Discord; the channel "team".
+        database_url: Migrated.
+    """
+
+    simulator: RunningSimulator
+    webhooks: WebhookServer
+    database_url: str
+
+    @asynccontextmanager
+    async def platform(self) -> AsyncIterator[Platform]:
+        """The platform as a flow run opens it."""
+        engine = make_engine(self.database_url)
+        async with open_platform(engine) as opened:
+            yield opened
+        engine.dispose()
+
+
+@pytest.fixture
+def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A simulator, a Discord and a database, named by the environment as the stack does it."""
+    with running_simulator() as simulator, run_webhooks() as webhooks:
+        for name in [name for name in os.environ if name.startswith("FKS_")]:
+            monkeypatch.delenv(name)
+        monkeypatch.setitem(Settings.model_config, "env_file", None)
+        monkeypatch.setenv("FKS_EXCHANGE_URL", simulator.url)
+        monkeypatch.setenv("FKS_CHANNELS__TEAM__URL", webhooks.url)
+        monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps(HISTORY_DAYS))
+        for group, assets in ASSETS.items():
+            monkeypatch.setenv(f"FKS_{group.upper()}", json.dumps(assets))
+        yield World(simulator, webhooks, database_url)
+
+
+@pytest.fixture
+def prefect_world(world: World, prefect_server: PrefectServer) -> Iterator[World]:
+    """A world whose flows run in this process against the session's Prefect server."""
+    with temporary_settings({PREFECT_API_URL: prefect_server.env["PREFECT_API_URL"], PREFECT_LOGGING_EXTRA_LOGGERS: "lib"}):
+        asyncio.run(save_database_block(SecretStr(world.database_url)))
+        yield world
+
+
+async def read_artifacts(flow_run_id: Any) -> dict[str, str]:
+    """Return the run's artifacts by key."""
+    async with get_client() as client:
+        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
+        found = await client.read_artifacts(artifact_filter=wanted)
+    return {str(artifact.key): str(artifact.data) for artifact in found}
