@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -16,27 +17,30 @@ from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterTags,
     FlowRunFilter,
-    FlowRunFilterNextScheduledStartTime,
+    FlowRunFilterExpectedStartTime,
     FlowRunFilterState,
     FlowRunFilterStateName,
     FlowRunFilterTags,
 )
-from prefect.client.schemas.objects import State
+from prefect.client.schemas.objects import FlowRun, State
 from prefect.exceptions import ObjectNotFound
-from prefect.states import Cancelled
+from prefect.settings import get_current_settings
+from prefect.states import Cancelled, Crashed
 from prefect_sqlalchemy import ConnectionComponents, SqlAlchemyConnector
 from pydantic import SecretStr
 from sqlalchemy.engine import make_url
 
+from deployments.alerts import choose_channels
 from deployments.automations import PATIENCE, Patience, Told, apply_automations, plan_automations
 from deployments.blocks import AlertChannel
 from deployments.specification import POOL, QUEUE_PRIORITIES, TAG, PrefectFile, load_prefect_file
-from lib.errors import EnvironmentRefused
-from lib.notifications.messages import MessageType, Severity
+from lib.errors import EnvironmentRefused, SettingsError
+from lib.notifications.messages import Severity
 from lib.settings import PROJECT_ROOT, ChannelSettings, Settings
 
 DATABASE_BLOCK = "fks-database"
 CHANNEL_BLOCK = "fks-alert-"
+LEFT_BEHIND = ["Scheduled", "Late", "Pending", "Running", "Cancelling"]
 
 
 @dataclass(frozen=True)
@@ -115,7 +119,7 @@ async def _save_channel_blocks(client: PrefectClient, channels: Mapping[str, Cha
     await AlertChannel.aregister_type_and_schema(client=client)
     saved = {}
     for name, channel in channels.items():
-        block = AlertChannel(url=channel.url, notify_type="failure")
+        block = AlertChannel(url=channel.url)
         saved[name] = await block.asave(CHANNEL_BLOCK + name.lower().replace("_", "-"), overwrite=True)
     for document in await client.read_block_documents_by_type("fks-alert-channel"):
         if document.id not in saved.values():
@@ -124,19 +128,9 @@ async def _save_channel_blocks(client: PrefectClient, channels: Mapping[str, Cha
 
 
 def _told(channels: Mapping[str, ChannelSettings], blocks: Mapping[str, UUID]) -> Told:
-    """Choose the channels for operations; what is urgent and unwanted by all goes to the first one."""
-    ordered = sorted(channels, key=lambda name: (channels[name].order, name))
-
-    def wanted(severity: Severity) -> list[UUID]:
-        return [
-            blocks[name]
-            for name in ordered
-            if channels[name].min_severity.rank <= severity.rank
-            and (not channels[name].types or MessageType.OPERATIONS in channels[name].types)
-        ]
-
     return Told(
-        urgent=wanted(Severity.URGENT) or [blocks[name] for name in ordered[:1]], warning=wanted(Severity.WARNING)
+        urgent=[blocks[name] for name in choose_channels(channels, Severity.URGENT)],
+        warning=[blocks[name] for name in choose_channels(channels, Severity.WARNING)],
     )
 
 
@@ -163,21 +157,45 @@ async def _delete_retired_deployments(client: PrefectClient, file: PrefectFile) 
             await client.delete_deployment(deployment.id)
 
 
-async def cancel_overdue_runs(now: datetime, overdue: timedelta = timedelta(minutes=1)) -> int:
-    """Cancel scheduled runs that fell due while the stack was stopped; returns how many.
+async def settle_runs(now: datetime) -> Counter[str]:
+    """End the runs that a stopped stack left behind; returns how many ended in which state.
 
-    A worker would start all of them at once. Only for a stack whose worker does not run yet.
+    Only for a stack whose worker does not run yet: what is running or pending then has no process any more, and what
+    fell due meanwhile would be started all at once.
     """
+    settled: Counter[str] = Counter()
     async with get_client() as client:
-        runs = await client.read_flow_runs(
+        left = await client.read_flow_runs(
             flow_run_filter=FlowRunFilter(
                 tags=FlowRunFilterTags(all_=[TAG]),
-                state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Scheduled", "Late"])),
-                next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=now - overdue),
+                state=FlowRunFilterState(name=FlowRunFilterStateName(any_=LEFT_BEHIND)),
+                expected_start_time=FlowRunFilterExpectedStartTime(before_=now),
             )
         )
-        late = [run for run in runs if run.auto_scheduled]
-        for run in late:
-            state: State[None] = Cancelled(message="Fell due while the stack was stopped; the next run does its work.")
-            await client.set_flow_run_state(run.id, state, force=True)
-    return len(late)
+        for run in left:
+            if state := _plan_end(run):
+                await client.set_flow_run_state(run.id, state, force=True)
+                settled[state.type.value.lower()] += 1
+    return settled
+
+
+def _plan_end(run: FlowRun) -> State[None] | None:
+    if run.state_name == "Running":
+        return Crashed(message="The stack stopped while it ran; the next run carries on.")
+    if run.state_name in ("Scheduled", "Late") and not run.auto_scheduled:
+        return None  # a person asked for it
+    return Cancelled(message="Fell due while the stack was stopped; the next run does its work.")
+
+
+def find_server() -> str:
+    """Return where people find the Prefect server that PREFECT_API_URL names.
+
+    Raises:
+        SettingsError: It is not set; Prefect would start a server of its own for a moment and lose everything.
+    """
+    url = get_current_settings().api.url
+    if url is None:
+        raise SettingsError(
+            "PREFECT_API_URL is not set. Give the address of the Prefect server, as http://host:4200/api."
+        )
+    return str(url).removesuffix("/api")

@@ -28,6 +28,7 @@ from deployments.postgres_data import (
     running_process,
 )
 from deployments.postgres_programs import Programs, find_programs
+from deployments.processes import last_lines
 from lib.errors import DatabaseUnavailable, EnvironmentRefused
 
 HOST = "127.0.0.1"
@@ -73,35 +74,50 @@ class Server:
 
     def ensure_database(self, name: str, template: str = "template1") -> None:
         """Create the database if it does not exist."""
-        with self._cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
-            if cursor.fetchone():
-                return
-            statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-            try:
-                cursor.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
-            except (pg_errors.DuplicateDatabase, pg_errors.UniqueViolation):
-                return  # another process was faster
+        ensure_database(self.url("postgres"), name, template)
 
     def drop_database(self, name: str) -> None:
         """Drop the database if it exists, ending its connections."""
-        with self._cursor() as cursor:
+        with _cursor(self.url("postgres")) as cursor:
             cursor.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
-    @contextmanager
-    def _cursor(self) -> Iterator[psycopg2.extensions.cursor]:
+
+def ensure_database(url: str, name: str, template: str = "template1") -> None:
+    """Create the database `name` on the server of `url` if it does not exist.
+
+    Raises:
+        DatabaseUnavailable: The server refuses the connection.
+        EnvironmentRefused: The user of `url` may not create databases.
+    """
+    with _cursor(url) as cursor:
+        cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+        if cursor.fetchone():
+            return
+        statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
         try:
-            connection = psycopg2.connect(self.url("postgres"), connect_timeout=10)
-        except psycopg2.OperationalError as error:
-            raise DatabaseUnavailable(
-                f"PostgreSQL on {self.host}:{self.port} refused the connection: {error}"
+            cursor.execute(statement.format(sql.Identifier(name), sql.Identifier(template)))
+        except (pg_errors.DuplicateDatabase, pg_errors.UniqueViolation):
+            return  # another process was faster
+        except pg_errors.InsufficientPrivilege as error:
+            user = cursor.connection.info.user
+            raise EnvironmentRefused(
+                f'The database user {user} may not create the database "{name}". '
+                f'Create it once as an administrator: CREATE DATABASE "{name}" OWNER "{user}";'
             ) from error
-        connection.autocommit = True
-        try:
-            with connection.cursor() as cursor:
-                yield cursor
-        finally:
-            connection.close()
+
+
+@contextmanager
+def _cursor(url: str) -> Iterator[psycopg2.extensions.cursor]:
+    try:
+        connection = psycopg2.connect(url, connect_timeout=10)
+    except psycopg2.OperationalError as error:
+        raise DatabaseUnavailable(f"PostgreSQL refused the connection: {error}") from error
+    connection.autocommit = True
+    try:
+        with connection.cursor() as cursor:
+            yield cursor
+    finally:
+        connection.close()
 
 
 def start(data_dir: Path, port: int | None = None, *, durable: bool = True) -> Server:
@@ -130,7 +146,7 @@ def start(data_dir: Path, port: int | None = None, *, durable: bool = True) -> S
         clear_leftovers(cluster)
         server = Server(data_dir, _free_port(port), read_password(data_dir))
         _write_settings(programs, cluster, server.port, durable=durable)
-        _launch(programs, cluster.resolve())
+        _launch(programs, data_dir)
         return server
 
 
@@ -185,18 +201,19 @@ def _write_settings(programs: Programs, cluster: Path, port: int, *, durable: bo
     programs.own(path)
 
 
-def _launch(programs: Programs, cluster: Path) -> None:
+def _launch(programs: Programs, data_dir: Path) -> None:
+    cluster = (data_dir / "cluster").resolve()
     log = cluster / "startup.log"
     log.unlink(missing_ok=True)
     wait = ("-w", "-t", str(START_SECONDS), "-s")
     answer = programs.run("pg_ctl", "-D", str(cluster), "-l", str(log), *wait, "start", cwd=cluster)
     if answer.returncode:
-        words = _last_words(cluster) or answer.stdout.strip()
+        words = "\n".join(last_lines(newest_log(data_dir))) or answer.stdout.strip()
         raise EnvironmentRefused(f"PostgreSQL did not start on {cluster}:\n{words}")
 
 
-def _last_words(cluster: Path, lines: int = 10) -> str:
-    """Return the end of the newest log."""
+def newest_log(data_dir: Path) -> Path:
+    """Return the log the server of this folder wrote to last."""
+    cluster = data_dir / "cluster"
     logs = [path for path in (cluster / "startup.log", *(cluster / "log").glob("*.log")) if path.exists()]
-    newest = max(logs, key=lambda path: path.stat().st_mtime, default=None)
-    return "\n".join(newest.read_text("utf-8", errors="replace").splitlines()[-lines:]) if newest else ""
+    return max(logs, key=lambda path: path.stat().st_mtime, default=cluster / "startup.log")

@@ -1,4 +1,4 @@
-"""What the stack asks of its Prefect server, over HTTP: importing Prefect would cost seconds and a hundred megabytes."""
+"""What the stack asks of its Prefect server, over HTTP: importing Prefect costs seconds and a hundred megabytes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 
 ANSWER_SECONDS = 10
+ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,15 @@ class ScheduledDeployment:
     next_at: datetime | None
     last_state: str | None
     last_run: str | None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A flow run; its name says what it did once it is over."""
+
+    name: str
+    state: str
+    is_over: bool
 
 
 @dataclass(frozen=True)
@@ -63,7 +73,7 @@ class PrefectApi:
     def _describe(self, raw: dict[str, Any]) -> ScheduledDeployment:
         of_it = {"deployment_id": {"any_": [raw["id"]]}}
         scheduled = {**of_it, "state": {"type": {"any_": ["SCHEDULED"]}}}
-        ended = {**of_it, "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}
+        ended = {**of_it, "state": {"type": {"any_": ENDED}}}
         coming = self._ask("/flow_runs/filter", flow_runs=scheduled, sort="NEXT_SCHEDULED_START_TIME_ASC", limit=1)
         last = self._ask("/flow_runs/filter", flow_runs=ended, sort="END_TIME_DESC", limit=1)
         flow = self._http.get(f"/flows/{raw['flow_id']}").raise_for_status().json()
@@ -75,10 +85,20 @@ class PrefectApi:
             last_run=last[0]["name"] if last else None,
         )
 
+    def has_worker(self, pool: str, since: datetime) -> bool:
+        """Return whether a worker of the pool has reported itself since then."""
+        workers = self._ask(f"/work_pools/{pool}/workers/filter")
+        return any(datetime.fromisoformat(worker["last_heartbeat_time"]) > since for worker in workers)
+
     def start_run(self, deployment_id: str) -> str:
         """Start a run now, as a person would; returns its id."""
         made = self._http.post(f"/deployments/{deployment_id}/create_flow_run", json={}).raise_for_status().json()
         return str(made["id"])
+
+    def count_running(self, tag: str) -> int:
+        """Return how many runs with this tag are running."""
+        running = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["RUNNING"]}}}
+        return int(self._http.post("/flow_runs/count", json={"flow_runs": running}).raise_for_status().text)
 
     def load_progress(self, flow_run_id: str) -> Progress | None:
         """Return the newest progress artifact of a run, or None where it has none."""
@@ -86,10 +106,10 @@ class PrefectApi:
         found = self._ask("/artifacts/filter", artifacts=artifacts, sort="UPDATED_DESC", limit=1)
         return Progress(float(found[0]["data"]), found[0]["description"] or "") if found else None
 
-    def load_run_state(self, flow_run_id: str) -> tuple[str, str]:
-        """Return type and name of a run's state, as ("COMPLETED", "Partial")."""
+    def load_run(self, flow_run_id: str) -> Run:
+        """Return a run's name and state."""
         run = self._http.get(f"/flow_runs/{flow_run_id}").raise_for_status().json()
-        return str(run["state_type"]), str(run["state_name"])
+        return Run(name=run["name"], state=run["state_name"], is_over=run["state_type"] in ENDED)
 
     def set_automation_enabled(self, name_start: str, *, enabled: bool) -> None:
         """Switch every automation on or off whose name starts like this."""

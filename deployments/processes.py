@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from lib.errors import EnvironmentRefused
+
 LOG_BYTES = 10 * 2**20
 LOG_COPIES = 3
 STOP_SECONDS = 30.0
@@ -20,8 +22,33 @@ CRASHES_ALLOWED = 5
 CRASH_WINDOW_SECONDS = 300.0
 
 
-class GaveUp(Exception):
-    """A child that crashes too often to be restarted again."""
+class GaveUp(EnvironmentRefused):
+    """A program that crashes too often to be restarted again."""
+
+
+@dataclass
+class Crashes:
+    """How often one program crashed lately."""
+
+    name: str
+    log: Path
+    times: deque[float] = field(default_factory=deque)
+
+    def count(self, now: Callable[[], float] = time.monotonic) -> int:
+        """Note a crash; returns how many there were within the window.
+
+        Raises:
+            GaveUp: When there were more than allowed.
+        """
+        self.times.append(now())
+        while self.times[0] < now() - CRASH_WINDOW_SECONDS:
+            self.times.popleft()
+        if len(self.times) > CRASHES_ALLOWED:
+            raise GaveUp(
+                f"{self.name} crashed {len(self.times)} times within {CRASH_WINDOW_SECONDS / 60:g} minutes, "
+                f"so the stack stops. The reason is at the end of {self.log}."
+            )
+        return len(self.times)
 
 
 @dataclass
@@ -38,7 +65,6 @@ class Child:
     environment: Mapping[str, str]
     log: Path
     process: psutil.Popen | None = None
-    crashes: deque[float] = field(default_factory=deque)
 
     def start(self) -> None:
         """Start it in a session of its own, so that Ctrl-C reaches only the supervisor, which stops all in order."""
@@ -64,22 +90,6 @@ class Child:
             end_tree(self.process, seconds)
         self.process = None
 
-    def count_crash(self, now: Callable[[], float] = time.monotonic) -> int:
-        """Note a crash; returns how many there were within the window.
-
-        Raises:
-            GaveUp: When there were more than allowed.
-        """
-        self.crashes.append(now())
-        while self.crashes[0] < now() - CRASH_WINDOW_SECONDS:
-            self.crashes.popleft()
-        if len(self.crashes) > CRASHES_ALLOWED:
-            raise GaveUp(
-                f"{self.name} crashed {len(self.crashes)} times within {CRASH_WINDOW_SECONDS / 60:.0f} minutes. "
-                f"Its log: {self.log}"
-            )
-        return len(self.crashes)
-
     def rotate_log(self) -> None:
         """Copy a full log aside and empty it; the process goes on writing to the same file, at its end."""
         if not self.log.exists() or self.log.stat().st_size < LOG_BYTES:
@@ -92,13 +102,14 @@ class Child:
         with self.log.open("r+b") as file:
             file.truncate(0)
 
-    def last_lines(self, count: int = 15) -> list[str]:
-        """Return the end of its log."""
-        if not self.log.exists():
-            return []
-        with self.log.open("rb") as file:
-            file.seek(max(0, self.log.stat().st_size - 64 * 1024))
-            return file.read().decode("utf-8", errors="replace").splitlines()[-count:]
+
+def last_lines(log: Path, count: int = 15) -> list[str]:
+    """Return the end of a log; empty where there is none."""
+    if not log.exists():
+        return []
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - 64 * 1024))
+        return file.read().decode("utf-8", errors="replace").splitlines()[-count:]
 
 
 def end_tree(process: psutil.Process | psutil.Popen, seconds: float = STOP_SECONDS) -> None:

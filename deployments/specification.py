@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from prefect.client.schemas.schedules import CronSchedule
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lib.errors import SettingsError
@@ -40,6 +39,8 @@ class ScheduleSpec(_Strict):
     @field_validator("cron")
     @classmethod
     def _cron_is_valid(cls, cron: str | None) -> str | None:
+        from prefect.client.schemas.schedules import CronSchedule  # costs seconds; only who has a cron line pays
+
         if cron is not None:
             CronSchedule(cron=cron, timezone="UTC")
         return cron

@@ -1,0 +1,145 @@
+"""The command line program `fks`."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import SecretStr
+
+from deployments import home, postgres
+from deployments.display import Display, render_deployments, render_facts
+from deployments.prefect_api import PrefectApi
+from deployments.specification import TAG
+from lib.errors import FksError, SettingsError
+from lib.settings import PROJECT_ROOT, Settings, load_settings
+
+NOT_RUNNING = 3  # as `systemctl status` answers
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
+display = Display()
+
+
+@app.callback()
+def fks() -> None:
+    """Operations for crypto spot portfolios, on Prefect."""
+
+
+def main() -> None:
+    """Run the command line; what a person must mend is shown as one message, without a traceback."""
+    try:
+        app()
+    except FksError as error:
+        display.fail(str(error))
+        raise SystemExit(1) from None
+
+
+@app.command()
+def up() -> None:
+    """Start the whole stack, show what runs, and watch it until Ctrl-C."""
+    from deployments.local import up  # the other commands need none of it
+
+    up(load_settings(), display)
+
+
+@app.command()
+def status() -> None:
+    """Show what runs, each deployment's last and next run. Exit code 3 when the stack does not run."""
+    settings = load_settings()
+    record = home.load_record(_home(settings))
+    if record is None:
+        display.note(f"Nothing runs in {_home(settings)}. `fks up` starts it.")
+        raise typer.Exit(NOT_RUNNING)
+    processes = {"fks up": record.supervisor, **record.children}
+    alive = {name: process.find() is not None for name, process in processes.items()}
+    facts = [(name, f"pid {processes[name].pid}" if lives else "not running") for name, lives in alive.items()]
+    display.console.print(render_facts([*facts, ("Prefect UI", record.ui_url), ("PostgreSQL", record.postgres)]))
+    with PrefectApi(f"{record.ui_url}/api") as api:
+        healthy = api.is_healthy()
+        if healthy:
+            display.console.print(render_deployments(api.load_deployments(TAG), datetime.now(UTC)))
+    if not alive["fks up"]:
+        display.warn("`fks up` was killed; what it started is not watched. `fks up` takes over, `fks stop` stops it.")
+    if not healthy or not all(alive.values()):
+        raise typer.Exit(NOT_RUNNING)
+
+
+@app.command()
+def stop() -> None:
+    """Stop the stack of this home, wherever it was started; also what a killed `fks up` left running."""
+    folder = _home(load_settings())
+    record = home.load_record(folder)
+    supervisor = record.supervisor.find() if record else None
+    with display.step("Stop the stack"):
+        if supervisor is not None:
+            supervisor.send_signal(signal.SIGTERM)
+            supervisor.wait()
+        home.end_leftovers(folder)
+        if (folder / "postgres").exists():
+            postgres.stop(folder / "postgres")
+
+
+@app.command()
+def apply(
+    project: Annotated[Path, typer.Option(help="Folder of prefect.yaml and of the flows.")] = PROJECT_ROOT,
+    settle: Annotated[
+        bool, typer.Option(help="End runs that a stopped stack left; only while no worker runs.")
+    ] = False,
+) -> None:
+    """Set up the Prefect server of PREFECT_API_URL: pool, queues, blocks, automations, deployments."""
+    from deployments.apply import apply, find_server, settle_runs  # imports Prefect
+
+    settings = load_settings()
+    ui_url = find_server()
+    applied = asyncio.run(apply(settings, _database_url(settings), ui_url, project=project))
+    settled = asyncio.run(settle_runs(datetime.now(UTC))) if settle else {}
+    runs = "".join(f", {count} left runs {state}" for state, count in settled.items())
+    print(f"{len(applied.deployments)} deployments, {len(applied.channels)} alert channels{runs}")
+
+
+@app.command()
+def simulator(
+    port: Annotated[int, typer.Option(help="0 takes a free one.", min=0, max=65535)] = 4280,
+    seed: Annotated[int, typer.Option(help="The generated market is a function of it.")] = 1,
+    symbols: Annotated[int, typer.Option(help="How many symbols; the first ten are Binance's.", min=1, max=500)] = 10,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder that keeps the books over restarts; without it they are in memory.")
+    ] = None,
+    replay_folder: Annotated[
+        Path | None, typer.Option(help="Recorded candles in place of a generated market.", exists=True, file_okay=False)
+    ] = None,
+    clock: Annotated[
+        datetime | None, typer.Option(help="UTC instant of a clock that only the control API moves.")
+    ] = None,
+    weight_limit: Annotated[int, typer.Option(help="Request weight a minute.", min=1)] = 6000,
+) -> None:
+    """Run the exchange simulator alone: a Binance Spot REST server on loopback for any client."""
+    from lib.simulator.server import SimulatorConfig, run  # the other commands need none of it
+
+    config = SimulatorConfig(
+        port=port,
+        seed=seed,
+        symbols_count=symbols,
+        state_path=state,
+        replay_folder=replay_folder,
+        start_at=clock.replace(tzinfo=UTC) if clock else None,
+        weight_limit_per_minute=weight_limit,
+    )
+    try:
+        run(config)
+    except ValueError as error:
+        raise SettingsError(str(error)) from error
+
+
+def _home(settings: Settings) -> Path:
+    return settings.home.expanduser().absolute()
+
+
+def _database_url(settings: Settings) -> SecretStr:
+    if settings.database_url is not None:
+        return settings.database_url
+    raise SettingsError("FKS_DATABASE_URL is not set. `fks up` sets it by itself; without it give your server's URL.")

@@ -1,0 +1,104 @@
+"""`prefect.yaml` held to the flows it names, to the README, and to a strict schema. No server is needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from prefect import Flow
+from prefect.cli.deploy._models import DeploymentConfig
+from prefect.flows import load_flow_from_entrypoint
+from prefect.utilities.callables import parameter_schema
+from prefect.utilities.schema_tools.validation import validate
+
+from deployments.specification import DeploymentSpec, PrefectFile, load_prefect_file
+from lib.errors import SettingsError
+from lib.settings import PROJECT_ROOT
+
+FILE = load_prefect_file(PROJECT_ROOT / "prefect.yaml")
+every_deployment = pytest.mark.parametrize("spec", FILE.deployments, ids=lambda spec: spec.full_name)
+
+
+def load_flow(spec: DeploymentSpec) -> Flow[..., object]:
+    path, _, function = spec.entrypoint.partition(":")
+    return load_flow_from_entrypoint(f"{PROJECT_ROOT / path}:{function}")
+
+
+@every_deployment
+def test_the_entrypoint_is_a_flow_of_the_name_that_people_know(spec: DeploymentSpec) -> None:
+    assert load_flow(spec).name == spec.flow_name
+
+
+@every_deployment
+def test_the_parameters_fit_the_flows_form(spec: DeploymentSpec) -> None:
+    schema = parameter_schema(load_flow(spec)).model_dump_for_openapi()
+    validate(spec.parameters, schema, raise_on_error=True, ignore_required=not spec.schedules)
+
+
+@every_deployment
+def test_every_parameter_has_a_help_text(spec: DeploymentSpec) -> None:
+    properties = parameter_schema(load_flow(spec)).properties
+    assert [name for name, field in properties.items() if not field.get("description")] == []
+
+
+def test_our_schema_knows_no_key_that_prefect_does_not() -> None:
+    assert set(DeploymentSpec.model_fields) <= set(DeploymentConfig.model_fields)
+
+
+def test_the_readme_lists_the_same_flows_deployments_and_schedules() -> None:
+    rows = re.findall(r"^\| ([a-z-]+) \| ([a-z0-9-]+) \| ([^|]+?) \|", (PROJECT_ROOT / "README.md").read_text(), re.M)
+    assert rows == [("flow", "deployment", "when")] + [
+        (spec.flow_name, spec.name, spec.when) for spec in FILE.deployments
+    ]
+
+
+GOOD = {
+    "name": "manual",
+    "entrypoint": "flows/market.py:critical_path",
+    "description": "Text.",
+    "tags": ["fks", "market"],
+    "work_pool": {"name": "fks", "work_queue_name": "critical"},
+}
+INTERVAL = {"interval": 300, "anchor_date": "2026-01-01T00:00:02+00:00", "timezone": "UTC"}
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"descripton": "misspelt"}, "descripton"),
+        ({"schedule": INTERVAL}, "schedule"),
+        ({"schedules": [INTERVAL | {"timezone": "Europe/Paris"}]}, "timezone"),
+        ({"schedules": [{"interval": 300, "timezone": "UTC"}]}, "anchor_date"),
+        ({"schedules": [INTERVAL | {"anchor_date": "2026-01-01T00:00:02"}]}, "anchor_date"),
+        ({"schedules": [{"cron": "61 * * * *", "timezone": "UTC"}]}, "cron"),
+        ({"schedules": [{"cron": "0 0 * * *"}]}, "timezone"),
+        ({"schedules": [INTERVAL | {"cron": "0 0 * * *"}]}, "either interval or cron"),
+        ({"work_pool": {"name": "fks", "work_queue_name": "critcal"}}, "work_queue_name"),
+        ({"work_pool": {"name": "default", "work_queue_name": "critical"}}, "work_pool.name"),
+        ({"tags": ["market", "portfolio"]}, "'fks' is missing"),
+        ({"entrypoint": "flows/market.py"}, "entrypoint"),
+    ],
+)
+def test_a_mistake_is_refused_by_name(tmp_path: Path, change: dict[str, object], named: str) -> None:
+    path = tmp_path / "prefect.yaml"
+    PrefectFile.model_validate({"deployments": [GOOD]})
+    path.write_text(json.dumps({"deployments": [GOOD | change]}))
+    with pytest.raises(SettingsError, match=re.escape(named)):
+        load_prefect_file(path)
+
+
+def test_the_same_name_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prefect.yaml"
+    path.write_text(json.dumps({"deployments": [GOOD, GOOD]}))
+    with pytest.raises(SettingsError, match="critical-path/manual"):
+        load_prefect_file(path)
+
+
+@pytest.mark.parametrize("text", ["deployments: [", "", "deployments: []"])
+def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "prefect.yaml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=r"prefect\.yaml"):
+        load_prefect_file(path)
