@@ -1,3 +1,4 @@
+import random
 import socket
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -253,3 +254,19 @@ def test_control_refuses_a_request_that_names_another_host(simulator: RunningSim
     url = f"{simulator.url}/control/clock"
     assert httpx.get(url, headers={"Host": "news.example"}, trust_env=False).status_code == 403
     assert httpx.get(url, headers={"Host": "localhost:80"}, trust_env=False).status_code == 200
+
+
+def test_a_closed_candle_never_changes_whatever_happens_later() -> None:
+    luck = random.Random(1)
+    seen: dict[tuple[str, int], list[object]] = {}
+    with running_simulator(start_at=START_AT, weight_limit_per_minute=10**9) as simulator:
+        for _ in range(25):
+            simulator.control.advance(luck.choice([30, 400, 5_000, 90_000, 700_000]))
+            simulator.control.scenario(luck.choice(["rally", "crash", "flat", "normal", "halted"]), "BTCUSDT")
+            simulator.control.set_price("BTCUSDT", str(luck.randrange(20_000, 90_000)))
+            now_ms = simulator.control.now().timestamp() * 1000
+            for interval in ("1m", "5m", "4h", "1d", "1w", "1M"):
+                for row in simulator.get("/klines", symbol="BTCUSDT", interval=interval):
+                    if row[6] < now_ms:
+                        assert seen.setdefault((interval, row[0]), row) == row
+    assert len(seen) > 3000
