@@ -32,22 +32,34 @@ class Booked:
 
 
 def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quotes, now: datetime) -> Booked:
-    """Add what is new, rebuild the positions if anything is, and store the balances that this explains."""
+    """Add what is new, bring the positions up to it, and store the balances that this explains."""
     delivered, revalued = book_fills(fetched, market, quotes)
     stored = books.load_stored([booked.fill for booked in delivered])
     errors = {**fetched.errors, **_find_contradictions(delivered, stored)}
     fresh = [one for one in delivered if one.fill.key not in stored and one.fill.symbol not in errors]
-    books.add_fills(fresh, now)
-    books.value_fees(revalued)
     booked = Booked(fresh, errors=errors)
     if fresh or revalued:
-        ledger = build_ledger(books.load_fills())
-        books.save_ledger(ledger)
+        ledger = _bring_up(books, fresh, revalued, now)
         booked = Booked(fresh, _find_closed(fresh, ledger), _find_unmatched(fresh, ledger), errors)
     books.save_import(
         fetched.plan.find_explained(fetched.balances, errors.keys()), fetched.plan.reasons.keys() - errors.keys(), now
     )
     return booked
+
+
+def _bring_up(books: Books, fresh: Sequence[BookedFill], revalued: Sequence[BookedFill], now: datetime) -> Ledger:
+    """Extend the ledger by fills later than every stored one; rebuild it from all fills when any is earlier."""
+    newest_at = books.load_newest_at()
+    is_later = not revalued and (newest_at is None or all(booked.fill.filled_at > newest_at for booked in fresh))
+    books.add_fills(fresh, now)
+    books.value_fees(revalued)
+    if is_later:
+        ledger = build_ledger(fresh, books.load_newest_positions())
+        books.extend_ledger(ledger)
+    else:
+        ledger = build_ledger(books.load_fills())
+        books.replace_ledger(ledger)
+    return ledger
 
 
 def _find_contradictions(delivered: Sequence[BookedFill], stored: Mapping[str, Fill]) -> dict[str, Exception]:

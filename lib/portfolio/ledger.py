@@ -20,6 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from lib.portfolio.fills import BookedFill, Fill, Side
 from lib.portfolio.money import EXACT, SMALLEST, share_of
@@ -41,6 +42,7 @@ class Position:
         average_cost: Quote per base after the last buy, rounded to eighteen decimals; kept when the position closes.
         realized_pnl_quote: Of everything sold so far, fees and cost deducted; a loss is negative.
         fees_quote: Value of all fees paid for buying and selling it.
+        quantity_step: The symbol's step at its last fill, in base; 0 while only fees have moved it.
     """
 
     symbol: str
@@ -52,6 +54,7 @@ class Position:
     average_cost: Decimal
     realized_pnl_quote: Decimal
     fees_quote: Decimal
+    quantity_step: Decimal
 
     @property
     def is_open(self) -> bool:
@@ -78,17 +81,28 @@ class Unmatched:
     at: datetime
 
 
+class _Move(NamedTuple):
+    """A quantity of a symbol's base that comes in for a cost, or goes out for proceeds (`money`)."""
+
+    symbol: str
+    quantity: Decimal
+    money: Decimal
+    fees: Decimal
+    step: Decimal | None  # None where another symbol's fill moves it
+    fill: Fill
+
+
 class Ledger:
     """The positions of one account, grown by one fill after the other."""
 
-    def __init__(self) -> None:
-        self._positions: dict[str, list[Position]] = {}
-        self._steps: dict[str, Decimal] = {}
+    def __init__(self, newest: Iterable[Position] = ()) -> None:
+        """Start with nothing, or where an earlier ledger ended: with the newest position of each symbol."""
+        self._positions = {position.symbol: [position] for position in newest}
         self._unmatched: list[Unmatched] = []
 
     @property
     def positions(self) -> tuple[Position, ...]:
-        """Every position, open and closed, oldest first within a symbol."""
+        """Every position it started with or has made, oldest first within a symbol."""
         return tuple(position for of_symbol in self._positions.values() for position in of_symbol)
 
     @property
@@ -100,77 +114,93 @@ class Ledger:
         """Account for one fill; it must not come before one that was applied earlier (`Fill.sequence`)."""
         with localcontext(EXACT):
             fill, fee_quote = booked.fill, booked.fee_quote or ZERO
-            self._steps[fill.symbol] = booked.quantity_step
             in_base = fill.fee if fill.fee_asset == fill.base else ZERO
             in_money = ZERO if in_base else fee_quote
-            notional = fill.price * fill.quantity
-            if fill.side is Side.BUY:
-                self._acquire(fill.symbol, fill.quantity - in_base, notional + in_money, fee_quote, fill)
-            else:
-                self._dispose(fill.symbol, fill.quantity + in_base, notional - in_money, fee_quote, fill)
-            if fill.fee_asset not in (fill.base, fill.quote):
-                self._pay_fee(f"{fill.fee_asset}/{fill.quote}", fee_quote, fill)
+            sign = 1 if fill.side is Side.BUY else -1
+            self._move(
+                _Move(
+                    symbol=fill.symbol,
+                    quantity=sign * fill.quantity - in_base,
+                    money=sign * fill.price * fill.quantity + in_money,
+                    fees=fee_quote,
+                    step=booked.quantity_step,
+                    fill=fill,
+                )
+            )
+            if fill.fee and fill.fee_asset not in (fill.base, fill.quote):
+                self._move(_Move(f"{fill.fee_asset}/{fill.quote}", -fill.fee, -fee_quote, ZERO, None, fill))
 
-    def _pay_fee(self, symbol: str, value: Decimal, fill: Fill) -> None:
-        if fill.fee > 0:
-            self._dispose(symbol, fill.fee, value, ZERO, fill)
-        elif fill.fee < 0:
-            self._acquire(symbol, -fill.fee, -value, ZERO, fill)
+    def _move(self, move: _Move) -> None:
+        """Book what comes in (positive quantity and cost) or goes out (negative quantity and proceeds)."""
+        if move.quantity > 0:
+            self._acquire(move)
+        else:
+            self._dispose(move._replace(quantity=-move.quantity, money=-move.money))
 
-    def _acquire(self, symbol: str, quantity: Decimal, cost: Decimal, fees: Decimal, fill: Fill) -> None:
-        of_symbol = self._positions.setdefault(symbol, [])
+    def _acquire(self, move: _Move) -> None:
+        of_symbol = self._positions.setdefault(move.symbol, [])
         if not of_symbol or not of_symbol[-1].is_open:
-            dust_quantity, dust_cost = _take_dust(of_symbol)
-            of_symbol.append(_open_position(symbol, fill, dust_quantity, dust_cost))
+            of_symbol.append(_open_position(move, of_symbol))
         held = of_symbol[-1]
-        quantity, cost = held.quantity + quantity, held.cost_quote + cost
+        quantity, cost = held.quantity + move.quantity, held.cost_quote + move.money
         of_symbol[-1] = replace(
             held,
             quantity=quantity,
             cost_quote=cost,
             average_cost=(cost / quantity).quantize(SMALLEST),
-            fees_quote=held.fees_quote + fees,
+            fees_quote=held.fees_quote + move.fees,
+            quantity_step=held.quantity_step if move.step is None else move.step,
         )
 
-    def _dispose(self, symbol: str, quantity: Decimal, proceeds: Decimal, fees: Decimal, fill: Fill) -> None:
-        of_symbol = self._positions.get(symbol, [])
-        known = min(quantity, of_symbol[-1].quantity) if of_symbol else ZERO
-        earned = share_of(proceeds, known, quantity)
+    def _dispose(self, move: _Move) -> None:
+        of_symbol = self._positions.get(move.symbol, [])
+        known = min(move.quantity, of_symbol[-1].quantity) if of_symbol else ZERO
+        earned = share_of(move.money, known, move.quantity)
         if known:
-            held = of_symbol[-1]
-            released = share_of(held.cost_quote, known, held.quantity)
-            rest = held.quantity - known
-            sold_out = not rest or rest < self._steps.get(symbol, ZERO)
-            of_symbol[-1] = replace(
-                held,
-                quantity=rest,
-                cost_quote=held.cost_quote - released,
-                realized_pnl_quote=held.realized_pnl_quote + earned - released,
-                fees_quote=held.fees_quote + share_of(fees, known, quantity),
-                closed_at=held.closed_at or (fill.filled_at if sold_out else None),
+            of_symbol[-1] = _reduce(of_symbol[-1], known, earned, move)
+        if known < move.quantity:
+            beyond = Unmatched(
+                move.symbol, move.fill.key, move.quantity - known, move.money - earned, move.fill.filled_at
             )
-        if known < quantity:
-            beyond = Unmatched(symbol, fill.key, quantity - known, proceeds - earned, fill.filled_at)
             self._unmatched.append(beyond)
 
 
-def build_ledger(fills: Iterable[BookedFill]) -> Ledger:
-    """Build the ledger of one account from all its fills, in any order and even if some come twice."""
-    ledger = Ledger()
+def build_ledger(fills: Iterable[BookedFill], newest: Iterable[Position] = ()) -> Ledger:
+    """Build the ledger of one account from its fills, in any order and even if some come twice.
+
+    Args:
+        fills: All of them; or those after the ones that made `newest`.
+        newest: The newest position of each symbol so far.
+    """
+    ledger = Ledger(newest)
     once = {booked.fill.key: booked for booked in fills}
     for booked in sorted(once.values(), key=lambda booked: booked.fill.sequence):
         ledger.apply(booked)
     return ledger
 
 
-def _open_position(symbol: str, fill: Fill, dust_quantity: Decimal, dust_cost: Decimal) -> Position:
-    return Position(symbol, fill.key, fill.filled_at, None, dust_quantity, dust_cost, ZERO, ZERO, ZERO)
+def _open_position(move: _Move, earlier: list[Position]) -> Position:
+    """Open a position, with the dust that the last one left."""
+    opened = Position(move.symbol, move.fill.key, move.fill.filled_at, None, ZERO, ZERO, ZERO, ZERO, ZERO, ZERO)
+    if not earlier:
+        return opened
+    last = earlier[-1]
+    earlier[-1] = replace(last, quantity=ZERO, cost_quote=ZERO)
+    return replace(opened, quantity=last.quantity, cost_quote=last.cost_quote, quantity_step=last.quantity_step)
 
 
-def _take_dust(of_symbol: list[Position]) -> tuple[Decimal, Decimal]:
-    """Move quantity and cost out of the last closed position."""
-    if not of_symbol:
-        return ZERO, ZERO
-    last = of_symbol[-1]
-    of_symbol[-1] = replace(last, quantity=ZERO, cost_quote=ZERO)
-    return last.quantity, last.cost_quote
+def _reduce(held: Position, quantity: Decimal, earned: Decimal, move: _Move) -> Position:
+    """Take a known quantity out of a position for what was earned by it."""
+    released = share_of(held.cost_quote, quantity, held.quantity)
+    rest = held.quantity - quantity
+    step = held.quantity_step if move.step is None else move.step
+    sold_out = not rest or rest < step
+    return replace(
+        held,
+        quantity=rest,
+        cost_quote=held.cost_quote - released,
+        realized_pnl_quote=held.realized_pnl_quote + earned - released,
+        fees_quote=held.fees_quote + share_of(move.fees, quantity, move.quantity),
+        closed_at=held.closed_at or (move.fill.filled_at if sold_out else None),
+        quantity_step=step,
+    )

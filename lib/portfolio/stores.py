@@ -125,7 +125,19 @@ class Books(Protocol):
         """Return every fill of the account."""
         ...
 
-    def save_ledger(self, ledger: Ledger) -> None:
+    def load_newest_at(self) -> datetime | None:
+        """Return when the newest stored fill was filled."""
+        ...
+
+    def load_newest_positions(self) -> Sequence[Position]:
+        """Return the newest position of each symbol, open or closed."""
+        ...
+
+    def extend_ledger(self, ledger: Ledger) -> None:
+        """Add what a ledger that began with the newest positions has made of later fills."""
+        ...
+
+    def replace_ledger(self, ledger: Ledger) -> None:
         """Make the stored positions those of the ledger; limits, alarms and prices of a position stay with it.
 
         When an open position of the ledger has another opening fill than the stored one of its symbol (an older fill

@@ -19,6 +19,7 @@ from lib.adapters.database.portfolio_rows import (
     table_of,
     to_booked,
     to_fill,
+    to_position,
 )
 from lib.adapters.database.tables.portfolio import AccountBalanceRow, FillImportRow, UnmatchedDisposalRow
 from lib.portfolio.fills import Balance, BookedFill, Fill
@@ -82,14 +83,39 @@ class DatabaseBooks:
         """See `Books`."""
         return [to_booked(row) for row in self._connection.execute(select(FILLS).where(self._owns(FILLS)))]
 
-    def save_ledger(self, ledger: Ledger) -> None:
+    def load_newest_at(self) -> datetime | None:
+        """See `Books`."""
+        newest = select(FILLS.c.filled_at).where(self._owns(FILLS)).order_by(FILLS.c.filled_at.desc()).limit(1)
+        return self._connection.scalar(newest)
+
+    def load_newest_positions(self) -> Sequence[Position]:
+        """See `Books`. The open one, else the one closed last; of two within an instant, the one with the dust."""
+        newest_first = (
+            POSITIONS.c.closed_at.desc().nulls_first(),
+            POSITIONS.c.opened_at.desc(),
+            POSITIONS.c.quantity.desc(),
+        )
+        rows = self._connection.execute(
+            select(POSITIONS)
+            .distinct(POSITIONS.c.symbol)
+            .where(self._owns(POSITIONS))
+            .order_by(POSITIONS.c.symbol, *newest_first)
+        )
+        return [to_position(row) for row in rows]
+
+    def extend_ledger(self, ledger: Ledger) -> None:
+        """See `Books`. What was open and is closed goes first: only one position of a symbol may be open."""
+        self._upsert([position for position in ledger.positions if not position.is_open])
+        self._upsert([position for position in ledger.positions if position.is_open])
+        self._add_unmatched(ledger.unmatched)
+
+    def replace_ledger(self, ledger: Ledger) -> None:
         """See `Books`."""
         positions = {(position.symbol, position.opened_by): position for position in ledger.positions}
         self._rename_reopened(positions)
         self._remove_vanished(positions)
-        self._upsert([position for position in ledger.positions if not position.is_open])
-        self._upsert([position for position in ledger.positions if position.is_open])
-        self._replace_unmatched(ledger.unmatched)
+        self._connection.execute(delete(UNMATCHED).where(self._owns(UNMATCHED)))
+        self.extend_ledger(ledger)
 
     def load_held(self) -> Sequence[HeldPosition]:
         """See `Books`."""
@@ -194,8 +220,7 @@ class DatabaseBooks:
             from_positions(self._account, positions),
         )
 
-    def _replace_unmatched(self, unmatched: Sequence[Unmatched]) -> None:
-        self._connection.execute(delete(UNMATCHED).where(self._owns(UNMATCHED)))
+    def _add_unmatched(self, unmatched: Sequence[Unmatched]) -> None:
         if unmatched:
             rows = [
                 {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +26,7 @@ def table_of(row: type[SQLModel]) -> Table:
 FILLS = table_of(FillRow)
 POSITIONS = table_of(PositionRow)
 ALARMS = table_of(PositionAlarmRow)
+POSITION_FIELDS = tuple(field.name for field in fields(Position))  # the ledger's columns carry its names
 
 
 def to_fill(row: Row[Any]) -> Fill:
@@ -84,11 +86,12 @@ def _to_held(row: Row[Any], alarms: dict[AlarmKind, Alarm]) -> HeldPosition:
     valuation = None
     if row.price is not None:
         valuation = Valuation(row.price, row.price_at, row.unrealized_pnl_quote, row.unrealized_pnl_pct)
-    position = Position(**{name: getattr(row, name) for name in POSITION_FIELDS})
-    return HeldPosition(row.account, position, valuation, row.stop_loss, row.take_profit, alarms)
+    return HeldPosition(row.account, to_position(row), valuation, row.stop_loss, row.take_profit, alarms)
 
 
-POSITION_FIELDS = tuple(Position.__dataclass_fields__)
+def to_position(row: Row[Any]) -> Position:
+    """Return the ledger's part of a row of `positions`."""
+    return Position(**{name: getattr(row, name) for name in POSITION_FIELDS})
 
 
 def from_positions(account: str, positions: Iterable[Position]) -> list[dict[str, Any]]:

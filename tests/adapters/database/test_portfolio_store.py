@@ -52,7 +52,7 @@ def make_buy(
 def book(store: DatabasePortfolioStore, *fills: BookedFill) -> None:
     with store.open_books("demo") as books:
         books.add_fills(fills, NOW)
-        books.save_ledger(build_ledger(books.load_fills()))
+        books.replace_ledger(build_ledger(books.load_fills()))
 
 
 def only_held(store: DatabasePortfolioStore) -> HeldPosition:
@@ -199,7 +199,7 @@ def test_another_accounts_books_are_left_alone(store: DatabasePortfolioStore) ->
     store.ensure_account(Account("other", AccountKind.LIVE, "simulator", "USDT"), NOW)
     book(store, make_buy())
     with store.open_books("other") as books:  # another account's lock is another one
-        books.save_ledger(build_ledger(books.load_fills()))
+        books.replace_ledger(build_ledger(books.load_fills()))
         book(store, make_buy(2, price="90"))
     assert only_held(store).position.quantity == 3
     assert store.load_held("other") == []

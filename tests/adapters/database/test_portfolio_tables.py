@@ -24,7 +24,7 @@ TABLES = {
     "unmatched_disposals",
 }
 POSITION = {"symbol": "'SOL/USDT'", "opened_by": "'SOL/USDT#1'", "opened_at": "'2026-01-02'", "quantity": "1"}
-POSITION |= dict.fromkeys(("cost_quote", "average_cost", "realized_pnl_quote", "fees_quote"), "0")
+POSITION |= dict.fromkeys(("cost_quote", "average_cost", "realized_pnl_quote", "fees_quote", "quantity_step"), "0")
 
 
 @pytest.fixture

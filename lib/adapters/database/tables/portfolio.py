@@ -112,8 +112,8 @@ class PositionRow(SQLModel, table=True):
     """One holding of a symbol from its opening fill (`opened_by`) until it is sold out.
 
     Quantity is base, every other amount quote; a loss is negative; `unrealized_pnl_pct` is percent of the cost. On a
-    closed position, quantity and cost are dust that the next one takes over. `price_at` is when the exchange said
-    `price`.
+    closed position, quantity and cost are dust that the next one takes over; `quantity_step` is the symbol's at the
+    last fill. `price_at` is when the exchange said `price`.
     """
 
     __tablename__ = "positions"
@@ -140,6 +140,7 @@ class PositionRow(SQLModel, table=True):
     average_cost: Decimal = Field(sa_type=Numeric)
     realized_pnl_quote: Decimal = Field(sa_type=Numeric)
     fees_quote: Decimal = Field(sa_type=Numeric)
+    quantity_step: Decimal = Field(sa_type=Numeric)
     price: Decimal | None = Field(None, sa_type=Numeric)
     price_at: datetime | None = Field(None, sa_type=INSTANT)
     unrealized_pnl_quote: Decimal | None = Field(None, sa_type=Numeric)

@@ -90,7 +90,9 @@ def _create_positions() -> None:
         *_of_account("symbol", "opened_by"),
         *_needed(INSTANT, "opened_at"),
         sa.Column("closed_at", INSTANT),
-        *_needed(sa.Numeric(), "quantity", "cost_quote", "average_cost", "realized_pnl_quote", "fees_quote"),
+        *_needed(
+            sa.Numeric(), "quantity", "cost_quote", "average_cost", "realized_pnl_quote", "fees_quote", "quantity_step"
+        ),
         sa.Column("price", sa.Numeric),
         sa.Column("price_at", INSTANT),
         *[sa.Column(name, sa.Numeric) for name in ("unrealized_pnl_quote", "unrealized_pnl_pct")],
