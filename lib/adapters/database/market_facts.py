@@ -46,6 +46,12 @@ class DatabaseMarketFacts:
             rows = connection.execute(select(SYMBOLS).where(SYMBOLS.c.name.in_(symbols)))
             return {row.name: Listing(SymbolStatus(row.status), row.quantity_step, row.price_step) for row in rows}
 
+    def load_names(self) -> Collection[str]:
+        """Return the names of the symbols that the exchange has."""
+        with database_errors("reading symbols"), self._engine.connect() as connection:
+            is_listed = SYMBOLS.c.status != SymbolStatus.DELISTED.value
+            return connection.scalars(select(SYMBOLS.c.name).where(is_listed)).all()
+
     def load_prices_before(self, symbol: str, instants: Sequence[datetime]) -> Mapping[datetime, HistoricPrice]:
         """See `MarketFacts`. Among candles that close at once, the one of the shortest timeframe."""
         parameters = {
