@@ -45,7 +45,7 @@ class ExchangeMarket:
             if isinstance(source, World) and symbol in source.instruments:
                 source.reshape(symbol, Segments([Segment(**record) for record in records]))
         for symbol in source.instruments:
-            self._apply_gaps(symbol)
+            self._apply_gaps(symbol, since_ms=0)
 
     @property
     def instruments(self) -> Mapping[str, Instrument]:
@@ -201,8 +201,8 @@ class ExchangeMarket:
         segments = world.segments(symbol)
         segments.add(Segment(now, price, base, flat, change, minutes * MINUTE_MS))
         self._state.segments[symbol] = segments.to_records()
-        world.reshape(symbol, segments)
-        self.klines.forget(symbol)
+        world.reshape(symbol, segments, now)
+        self.klines.forget(symbol, now)
 
     def _halt(self, symbol: str) -> None:
         halts = self._state.halts.setdefault(symbol, [])
@@ -211,7 +211,7 @@ class ExchangeMarket:
         if isinstance(self.source, World):
             self._start_segment(self.source, symbol, self.source.price(symbol, self.clock.now_ms()), flat=True)
         halts.append((self.clock.now_ms(), None))
-        self._apply_gaps(symbol)
+        self._apply_gaps(symbol, self.clock.now_ms())
 
     def _end_halt(self, symbol: str) -> None:
         halts = self._state.halts.get(symbol, [])
@@ -221,20 +221,20 @@ class ExchangeMarket:
         halts[-1] = (halts[-1][0], now)
         if isinstance(self.source, World):
             self._start_segment(self.source, symbol, self.source.price(symbol, now))
-        self._apply_gaps(symbol)
+        self._apply_gaps(symbol, halts[-1][0])
 
     def _gaps(self, symbol: str) -> Spans:
         halts = ((start, FOREVER if end is None else end) for start, end in self._state.halts.get(symbol, []))
         missing = (*self._state.missing.get(ALL, []), *self._state.missing.get(symbol, []))
         return (*halts, *((start, end) for start, end in missing))
 
-    def _apply_gaps(self, symbol: str) -> None:
+    def _apply_gaps(self, symbol: str, since_ms: int) -> None:
         self.source.hide(symbol, self._gaps(symbol))
-        self.klines.forget(symbol)
+        self.klines.forget(symbol, since_ms)
 
     def _gaps_changed(self, symbol: str) -> None:
         for name in self.source.instruments if symbol == ALL else (symbol,):
-            self._apply_gaps(name)
+            self._apply_gaps(name, since_ms=0)
         self._save()
 
     def _save(self) -> None:

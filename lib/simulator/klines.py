@@ -45,9 +45,9 @@ class Klines:
     _chunks: OrderedDict[tuple[str, str, int, int], KlineText] = field(default_factory=OrderedDict)
     _bytes: int = 0
 
-    def forget(self, symbol: str) -> None:
-        """Drop what is cached of a symbol, because its path or its gaps changed."""
-        for key in [key for key in self._chunks if key[0] == symbol]:
+    def forget(self, symbol: str, since_ms: int) -> None:
+        """Drop what is cached of a symbol, because its path or its gaps changed from `since_ms` on."""
+        for key in [key for key in self._chunks if key[0] == symbol and key[3] > since_ms]:
             self._bytes -= len(self._chunks.pop(key).text)
 
     def select(self, query: KlineQuery, now_ms: int) -> bytes:

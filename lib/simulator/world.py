@@ -69,18 +69,20 @@ class World:
         return self._profiles[symbol].daily_volume
 
     def segments(self, symbol: str) -> Segments:
-        """Return the segments of a symbol; call `changed` after adding one."""
+        """Return the segments of a symbol; `reshape` after adding one."""
         return self._segments[symbol]
 
-    def reshape(self, symbol: str, segments: Segments) -> None:
-        """Replace the segments of a symbol."""
+    def reshape(self, symbol: str, segments: Segments, since_ms: int = 0) -> None:
+        """Replace the segments of a symbol; nothing changes before `since_ms`."""
         self._segments[symbol] = segments
-        self._forget(symbol)
+        self._forget(symbol, since_ms)
 
     def hide(self, symbol: str, spans: Spans) -> None:
         """Let the minutes that lie wholly inside the spans never have existed."""
+        changed = set(self._hidden.get(symbol, ())) ^ set(spans)
         self._hidden[symbol] = spans
-        self._forget(symbol)
+        if changed:
+            self._forget(symbol, min(start for start, _ in changed))
 
     def undisturbed(self, symbol: str, at_ms: int) -> float:
         """Return the price of the undisturbed path at an instant, in quote."""
@@ -138,9 +140,9 @@ class World:
         parts += [drop_spans(part, "1m", hidden) for part in minutes]
         return merge(np.concatenate(parts, axis=1), floor_to_interval(at_ms, interval))
 
-    def _forget(self, symbol: str) -> None:
+    def _forget(self, symbol: str, since_ms: int) -> None:
         for cache in (self._minutes, self._day_rows):
-            for key in [key for key in cache if key[0] == symbol]:
+            for key in [key for key in cache if key[0] == symbol and key[1] >= since_ms // DAY_MS]:
                 del cache[key]
 
     def _day_row(self, symbol: str, day: int) -> Integers:
