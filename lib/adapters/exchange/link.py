@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from lib.units import to_milliseconds
 
 TIME_WEIGHT = 1
 CLOCK_TOLERANCE = timedelta(seconds=1)  # what measuring an offset may miss
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,13 @@ class Traffic:
     peak_in_flight: int = 0
     budget_seconds: float = 0.0
     reply_seconds: float = 0.0
+
+    def __str__(self) -> str:
+        return (
+            f"{self.requests} requests of weight {self.weight}, at most {self.peak_in_flight} at once, "
+            f"{self.refused} refused; {self.budget_seconds:.2f} s waiting for weight, "
+            f"{self.reply_seconds:.2f} s for answers (summed)"
+        )
 
     @contextmanager
     def flight(self) -> Iterator[None]:
@@ -135,8 +145,10 @@ class Link:
         return self.exchange_now() + CLOCK_TOLERANCE
 
     async def close(self) -> None:
-        """Release connections."""
+        """Release connections, and log what was asked."""
         await self.client.close()
+        if self.traffic.requests:
+            logger.info("%s: %s", self.name, self.traffic)
 
     async def _send(self, request: Request, *, may_repeat: bool) -> Any:
         taken = await self._acquire(request.weight)
@@ -156,7 +168,10 @@ class Link:
         if not may_repeat or not (clock_refused or paused_shortly):
             raise failure
         if clock_refused:
-            await self._measure_offset()
+            offset = await self._measure_offset()
+            logger.warning(
+                "%s refused our timestamp; its clock is %+.3f s from ours.", self.name, offset.total_seconds()
+            )
         return await self._send(request, may_repeat=False)
 
     async def _acquire(self, weight: int) -> Taken:
@@ -173,12 +188,12 @@ class Link:
             return translate(error, reply, Subject(self.name, request.what, request.symbol))
         self.traffic.refused += 1
         pause = await self._budget.pause(reply.retry_after, banned=reply.status == 418)
-        return RateLimited(
+        message = (
             f"{self.name} refused {request.what}: too many requests from this address (HTTP {reply.status}). "
-            f"Every process pauses until {pause.until:%Y-%m-%d %H:%M:%S} UTC.",
-            retry_at=pause.until,
-            banned=pause.banned,
+            f"Every process pauses until {pause.until:%Y-%m-%d %H:%M:%S} UTC."
         )
+        logger.warning(message)  # also where the pause is short, and the request is repeated without a word
+        return RateLimited(message, retry_at=pause.until, banned=pause.banned)
 
     async def _measure_offset(self) -> timedelta:
         if not self.client.has.get("fetchTime"):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections import Counter
 from dataclasses import replace
@@ -213,9 +214,10 @@ async def test_a_ban_of_one_process_stops_another(exchange: BinanceExchange, pee
     assert peer.count("klines") == 1
 
 
-async def test_requests_in_flight_are_bounded_and_counted(
-    venue: Venue, peer: Peer, ledger: BudgetStore, clock: DrivenClock
+async def test_requests_in_flight_are_bounded_counted_and_told_in_the_log(
+    venue: Venue, peer: Peer, ledger: BudgetStore, clock: DrivenClock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "lib")
     exchange = make_exchange(replace(venue, concurrency=4), ledger=ledger, clock=clock)
     peer.reply("klines", [])
     peer.gather = 4
@@ -227,3 +229,4 @@ async def test_requests_in_flight_are_bounded_and_counted(
     assert traffic.reply_seconds > 0
     assert traffic.budget_seconds > 0
     await exchange.close()
+    assert "simulator: 30 requests of weight 60, at most 4 at once, 0 refused" in caplog.text
