@@ -6,6 +6,7 @@ so old that nothing will arrive late; then it is verified absent, and never aske
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -98,6 +99,12 @@ def subtract_spans(spans: Iterable[Span], taken: Iterable[Span]) -> list[Span]:
 def intersect_spans(spans: Iterable[Span], window: Span) -> list[Span]:
     """Return the part of `spans` inside the window, rising."""
     return merge_spans(Span(max(span.start, window.start), min(span.end, window.end)) for span in spans)
+
+
+def is_inside(opened_at: datetime, spans: Sequence[Span]) -> bool:
+    """Return whether one of these rising, separate spans holds the open time."""
+    index = bisect_right(spans, opened_at, key=lambda span: span.start) - 1
+    return index >= 0 and opened_at < spans[index].end
 
 
 def find_missing(opens: Iterable[datetime], window: Span, width: timedelta) -> list[Span]:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from lib.market.candles import Candle
-from lib.market.gaps import Gap, Span
+from lib.market.gaps import Gap, Span, merge_spans
 from lib.market.series import Series, SeriesState, SyncStatus
 from lib.market.symbols import Symbol, SymbolGroup, SymbolState
 from lib.ports import Written
@@ -54,6 +54,13 @@ class Inventory:
     count: int
     holes: tuple[Span, ...]
 
+    def find_missing(self, window: Span, width: timedelta) -> list[Span]:
+        """Return the spans of the window, which was looked at, without a candle."""
+        if self.oldest_at is None or self.newest_at is None:
+            return [window]
+        ends = Span(window.start, self.oldest_at), Span(self.newest_at + width, window.end)
+        return merge_spans([*self.holes, *ends])
+
 
 class SyncSession(Protocol):
     """One connection to the store. Used by one thread at a time; the locks it took end with it, or with its process."""
@@ -84,10 +91,6 @@ class SyncSession(Protocol):
 
     def load_symbols(self, names: Collection[str]) -> Mapping[str, SymbolState]:
         """Return what is on record of these symbols; unknown ones are left out."""
-        ...
-
-    def count_trading(self) -> int:
-        """Return how many symbols are on record as trading."""
         ...
 
     def save_symbols(

@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, Double, Index, Integer, Numeric, Text
+from sqlalchemy import BigInteger, CheckConstraint, DateTime, Double, Index, Integer, Numeric, Table, Text
 from sqlmodel import Field, SQLModel
 
 INSTANT = DateTime(timezone=True)
@@ -124,3 +124,9 @@ class SymbolRow(SQLModel, table=True):
     min_notional: Decimal | None = Field(None, sa_type=Numeric)
     status_since: datetime = Field(sa_type=INSTANT)
     refreshed_at: datetime = Field(sa_type=INSTANT)
+
+
+CANDLES: Table = SQLModel.metadata.tables["candles"]
+CANDLE_GAPS: Table = SQLModel.metadata.tables["candle_gaps"]
+SYNC_STATUS: Table = SQLModel.metadata.tables["sync_status"]
+SYMBOLS: Table = SQLModel.metadata.tables["symbols"]

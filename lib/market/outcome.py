@@ -1,0 +1,87 @@
+"""What a run did for one series, and how it is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from lib.errors import FksError, RetryableError, SymbolHalted, UnknownSymbol
+from lib.market.series import Series
+from lib.results import Item, Status
+
+FRESH = "fresh"
+
+
+@dataclass
+class Outcome:
+    """What was done so far.
+
+    Attributes:
+        inserted: New candles.
+        revised: Stored candles that the exchange gave with other values.
+        gaps_found: Runs of candles noticed to be missing.
+        verified_absent: Runs of candles found not to exist on the exchange.
+        rejected: Open time and reason of impossible candles.
+        late_since: Close time of the first closed candle that the exchange does not show yet.
+        is_unfinished: Long work was cut short and goes on in the next run.
+        skipped: Why nothing was done.
+        error: Why it failed.
+    """
+
+    inserted: int = 0
+    revised: int = 0
+    gaps_found: int = 0
+    verified_absent: int = 0
+    rejected: list[str] = field(default_factory=list)
+    late_since: datetime | None = None
+    is_unfinished: bool = False
+    skipped: str | None = None
+    error: Exception | None = None
+
+    @property
+    def is_about_symbol(self) -> bool:
+        """Whether it failed because of the symbol itself."""
+        return isinstance(self.error, UnknownSymbol | SymbolHalted)
+
+    def to_item(self, series: Series, *, now: datetime, settle: timedelta) -> Item:
+        """Return the item to report.
+
+        A late candle is normal within seconds of its close; after `settle` it is a failure.
+        """
+        if problem := self.find_problem(now=now, settle=settle):
+            retryable = isinstance(self.error, RetryableError)
+            return Item(name=str(series), status=Status.FAILED, detail=problem, retryable=retryable)
+        if self.skipped is not None:
+            return Item(name=str(series), status=Status.SKIPPED, detail=self.skipped)
+        if self.inserted or self.revised or self.verified_absent or self.is_unfinished:
+            return Item(name=str(series), status=Status.OK, detail=self._describe())
+        if self.late_since is not None:
+            return Item(
+                name=str(series), status=Status.SKIPPED, detail="late: the newest closed candle is not there yet"
+            )
+        return Item(name=str(series), status=Status.SKIPPED, detail=FRESH)
+
+    def find_problem(self, *, now: datetime, settle: timedelta) -> str | None:
+        """Return what a person should know went wrong, or None."""
+        if isinstance(self.error, FksError):
+            return str(self.error)
+        if self.error is not None:
+            return f"Unexpected {type(self.error).__name__}: {self.error}. The log has the traceback."
+        if self.rejected:
+            more = f"; and {len(self.rejected) - 3} more" if len(self.rejected) > 3 else ""
+            return f"Impossible candles were not stored: {'; '.join(self.rejected[:3])}{more}."
+        if self.late_since is not None and now - self.late_since >= settle:
+            return f"The exchange shows no candle that closed at {self.late_since.isoformat()} or later."
+        return None
+
+    def _describe(self) -> str:
+        """Say what is out of the ordinary; one new candle, as expected, needs no words."""
+        words = [
+            f"{self.inserted} new candles" if self.inserted > 1 else "",
+            f"{self.revised} revised" if self.revised else "",
+            f"{self.gaps_found} gaps found" if self.gaps_found else "",
+            f"{self.verified_absent} verified absent" if self.verified_absent else "",
+            "late: the newest closed candle is not there yet" if self.late_since else "",
+            "history goes on in the next run" if self.is_unfinished else "",
+        ]
+        return ", ".join(word for word in words if word)
