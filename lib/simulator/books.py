@@ -196,10 +196,10 @@ class Books:
         return found[0] if found else None
 
     def order_by_client_id(self, account_id: int, symbol: str, client_order_id: str) -> Order | None:
-        """Return the open order with a client order id, else the newest that had it."""
+        """Return the newest order with a client order id, which is the open one if any is."""
         where = "account_id = ? AND symbol = ? AND client_order_id = ?"
         found = self._orders(where, (account_id, symbol, client_order_id))
-        return max(found, key=lambda order: (order.is_open, order.order_id), default=None)
+        return max(found, key=lambda order: order.order_id, default=None)
 
     def open_orders(self, account_id: int | None = None, symbol: str | None = None) -> list[Order]:
         """Return open orders, of all accounts or symbols where none is named."""
@@ -250,11 +250,11 @@ class Books:
         return found[0] if found else None
 
     def find_list(self, account_id: int, order_list_id: int | None, client_id: str | None) -> OrderList | None:
-        """Return an account's list that has all the names given; of several the open one, else the newest."""
+        """Return an account's newest list that has all the names given, which is the open one if any is."""
         where, values = _conditions({"order_list_id =": order_list_id, "client_id =": client_id})
         sql = f"SELECT * FROM order_lists WHERE account_id = ?{where}"  # noqa: S608 - our own conditions
         found = self._journal.records(OrderList, sql, (account_id, *values))
-        return max(found, key=lambda each: (not each.is_done, each.order_list_id), default=None)
+        return max(found, key=lambda each: each.order_list_id, default=None)
 
     def order_lists(self, account_id: int, page: Page) -> list[OrderList]:
         """Return an account's order lists; a page's instants are those of their last change."""

@@ -17,6 +17,7 @@ from lib.simulator.records import Record
 R = TypeVar("R", bound=Record)
 
 SCHEMA_VERSION = 1
+LOCK_SECONDS = 2.0  # how long a start waits for a simulator that is just ending
 # Amounts are text: SQLite's numbers are binary floats.
 SCHEMA = """
 CREATE TABLE counters (name TEXT PRIMARY KEY, last INTEGER NOT NULL);
@@ -72,7 +73,9 @@ class Journal:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._connection = sqlite3.connect(path or ":memory:", isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(
+            path or ":memory:", timeout=LOCK_SECONDS, isolation_level=None, check_same_thread=False
+        )
         self._connection.row_factory = sqlite3.Row
         try:
             self._prepare()

@@ -30,10 +30,9 @@ _NO_REASON = "NONE"
 
 @dataclass(frozen=True, order=True)
 class _Event:
-    """Something that happens to a resting order; of two at one instant the order with a trigger acts first."""
+    """Something that happens to a resting order."""
 
     at_ms: int
-    rank: int
     symbol: str
     order_id: int
 
@@ -227,9 +226,7 @@ class OrderDesk:
             from_ms=order.seen_ms,
             to_ms=now_ms,
         )
-        if at_ms is None:
-            return None
-        return _Event(at_ms, 0 if order.type.has_trigger else 1, order.symbol, order.order_id)
+        return None if at_ms is None else _Event(at_ms, order.symbol, order.order_id)
 
     def _happen(self, account: Account, order: Order, at_ms: int) -> Order:
         if not order.is_waiting:

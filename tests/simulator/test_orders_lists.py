@@ -59,6 +59,14 @@ def test_a_list_locks_the_funds_of_one_of_its_orders_only() -> None:
     assert exchange.has("USDT") == ("0", "105")  # the dearer of 90 and 105
 
 
+def test_a_list_locks_for_its_dearer_order_whichever_that_is() -> None:
+    exchange = open_paper_exchange(USDT="200")
+    place(exchange, BUY, aboveType="STOP_LOSS_LIMIT", abovePrice="85", aboveTimeInForce="GTC")
+    assert exchange.has("USDT") == ("110", "90")
+    exchange.pass_time(60, price="106")
+    assert exchange.has("USDT") == ("115", "85")
+
+
 def test_when_the_limit_order_fills_the_stop_expires() -> None:
     exchange = open_paper_exchange(BTC="1")
     place(exchange, SELL)
