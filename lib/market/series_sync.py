@@ -95,7 +95,9 @@ class SeriesSync:
             limit = min(PAGE, (self._newest_closed() - since) // self._width + 2)
             answer = await self._tools.source.fetch(self.series, since, limit)
             went_until = max(answer.closed_until or missing_from, missing_from)
-            await self._store(answer, answer.candles, merge_spans([Span(missing_from, went_until)]))
+            refetched = [candle for candle in answer.candles if candle.opened_at < missing_from]
+            asked = merge_spans([Span(missing_from, went_until)])
+            await self._store(answer, answer.candles[len(refetched) :], asked, refetched)
             if went_until == missing_from:
                 return
             since = missing_from = went_until
@@ -195,7 +197,9 @@ class SeriesSync:
     def _to_gaps(self, spans: Sequence[Span], reason: str) -> list[Gap]:
         return [Gap(span, self._now(), reason=reason) for span in spans]
 
-    async def _store(self, answer: Answer, candles: Sequence[Candle], asked: Sequence[Span]) -> None:
+    async def _store(
+        self, answer: Answer, candles: Sequence[Candle], asked: Sequence[Span], refetched: Sequence[Candle] = ()
+    ) -> None:
         """Store what an answer taught: candles, the gaps that it filled or left, the new status."""
         seen = Seen(answer.opens, answer.rejected, self._now(), self._width, self._tools.settle)
         gaps = update_gaps(self.state.gaps, asked, seen)
@@ -211,7 +215,7 @@ class SeriesSync:
             consecutive_failures=0,
         )
         self._note(answer, gaps)
-        await self._commit(status, gaps, candles)
+        await self._commit(status, gaps, candles, refetched)
         self._tools.advance(sum(span.count(self._width) for span in asked))
 
     def _note(self, answer: Answer, gaps: Sequence[Gap]) -> None:
@@ -222,7 +226,13 @@ class SeriesSync:
         self.outcome.gaps_found += len(subtract_spans([gap.span for gap in gaps], known))
         self.outcome.verified_absent += sum(gap.state is GapState.VERIFIED_ABSENT for gap in gaps)
 
-    async def _commit(self, status: SyncStatus, gaps: Sequence[Gap], candles: Sequence[Candle] = ()) -> None:
+    async def _commit(
+        self,
+        status: SyncStatus,
+        gaps: Sequence[Gap],
+        candles: Sequence[Candle] = (),
+        refetched: Sequence[Candle] = (),
+    ) -> None:
         """Store candles, gaps and status in one transaction, and carry on from the new state."""
         before = {gap.span.start: gap for gap in self.state.gaps}
         after = {gap.span.start: gap for gap in gaps}
@@ -230,6 +240,7 @@ class SeriesSync:
             self.series,
             status,
             candles,
+            refetched,
             dropped=[start for start in before if start not in after],
             gaps=[gap for start, gap in after.items() if before.get(start) != gap],
         )

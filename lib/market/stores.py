@@ -26,7 +26,8 @@ class SeriesChange:
     Attributes:
         series: Whose.
         status: The new status; its `candle_count` is the old one, to which the store adds what it inserted.
-        candles: To insert, or to update where values differ.
+        candles: Should be new; one that is stored after all is updated where values differ.
+        refetched: Stored ones as the exchange gives them now; updated where values differ.
         dropped: Starts of gaps that are no more.
         gaps: Gaps to write, over those that start at the same instant.
     """
@@ -34,6 +35,7 @@ class SeriesChange:
     series: Series
     status: SyncStatus
     candles: Sequence[Candle] = ()
+    refetched: Sequence[Candle] = ()
     dropped: Sequence[datetime] = ()
     gaps: Sequence[Gap] = ()
 

@@ -1,4 +1,4 @@
-"""Bulk upserts: COPY into a temporary table, then one INSERT .. ON CONFLICT.
+"""Bulk writes: COPY into a temporary table, then one INSERT .. ON CONFLICT; or COPY alone, for rows that are new.
 
 COPY's binary form is used because it is exact for floats by construction and cheap: packing a row costs a microsecond,
 where the text form costs three here and more in the server (benchmarks/upsert.py).
@@ -6,6 +6,7 @@ where the text form costs three here and more in the server (benchmarks/upsert.p
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import chain, groupby, repeat, starmap
@@ -13,6 +14,7 @@ from operator import itemgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
+from psycopg2.errors import UniqueViolation
 from sqlalchemy import BigInteger, Column, Connection, DateTime, Double, Integer, Table, Text, text
 
 from lib.ports import Written
@@ -56,6 +58,23 @@ def copy_upsert(
     ).all()
     connection.execute(text(f"TRUNCATE {staged}"))
     return {tuple(row[:-2]): Written(*row[-2:]) for row in counted}
+
+
+def copy_new(
+    connection: Connection, table: Table, rows: Sequence[Sequence[Any]], *, count_by: Sequence[str] = ()
+) -> Mapping[tuple[Any, ...], Written]:
+    """Insert rows that should all be new, more than twice as fast as `copy_upsert`, which takes over when one is not.
+
+    Arguments and answer are those of `copy_upsert`.
+    """
+    try:
+        with connection.begin_nested():
+            copy_rows(connection, table.name, table, rows)
+    except UniqueViolation:
+        return copy_upsert(connection, table, rows, count_by=count_by)
+    places = [index for index, column in enumerate(table.columns) if column.name in count_by]
+    counts = Counter(tuple(row[place] for place in places) for row in rows)
+    return {key: Written(inserted=count) for key, count in counts.items()}
 
 
 def copy_rows(connection: Connection, target: str, table: Table, rows: Sequence[Sequence[Any]]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Engine, Row, func, select, text
 from sqlalchemy.exc import DBAPIError
 
 from lib.adapters.database import symbols
-from lib.adapters.database.copying import copy_upsert
+from lib.adapters.database.copying import copy_new, copy_upsert
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.tables.market import CANDLE_GAPS, CANDLES, SYNC_STATUS
 from lib.market.gaps import Gap, GapState, Span
@@ -134,9 +134,8 @@ class DatabaseSyncSession:
         with self._transaction(f"storing {names}{', …' if len(changes) > 3 else ''}") as connection:
             written = _save_candles(connection, changes)
             _save_gaps(connection, changes)
-            rows = [_to_status_row(change, written.get(change.series, Written())) for change in changes]
-            copy_upsert(connection, SYNC_STATUS, rows)
-        return {change.series: written.get(change.series, Written()) for change in changes}
+            copy_upsert(connection, SYNC_STATUS, [_to_status_row(change, written[change.series]) for change in changes])
+        return written
 
     def load_symbols(self, names: Collection[str]) -> Mapping[str, SymbolState]:
         """Return what is on record of these symbols; unknown ones are left out."""
@@ -160,12 +159,18 @@ def _columns(series: Collection[Series]) -> dict[str, Any]:
     return {"symbols": [one.symbol for one in series], "timeframes": [one.timeframe for one in series]}
 
 
-def _save_candles(connection: Connection, changes: Sequence[SeriesChange]) -> dict[Series, Written]:
-    rows = [(*change.series, *candle) for change in changes for candle in change.candles]
-    if not rows:
-        return {}
-    counts = copy_upsert(connection, CANDLES, rows, count_by=("symbol", "timeframe"))
-    return {Series(*key): written for key, written in counts.items()}
+def _save_candles(connection: Connection, changes: Sequence[SeriesChange]) -> Mapping[Series, Written]:
+    new = [(*change.series, *candle) for change in changes for candle in change.candles]
+    stored = [(*change.series, *candle) for change in changes for candle in change.refetched]
+    total: Counter[tuple[Series, str]] = Counter()
+    for write, rows in ((copy_new, new), (copy_upsert, stored)):
+        written = write(connection, CANDLES, rows, count_by=("symbol", "timeframe")) if rows else {}
+        for key, count in written.items():
+            total[Series(*key), "inserted"] += count.inserted
+            total[Series(*key), "updated"] += count.updated
+    return {
+        change.series: Written(total[change.series, "inserted"], total[change.series, "updated"]) for change in changes
+    }
 
 
 def _save_gaps(connection: Connection, changes: Sequence[SeriesChange]) -> None:
