@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows import support
 from flows.tasks import check_stop_loss, send_notifications, sync_market_data, update_positions
@@ -26,10 +26,10 @@ async def critical_path(account: str | None = None) -> State[Any]:
     if late := support.skip_when_late(CRITICAL_PATH_EVERY):
         return late
     async with support.platform():
-        synced = await sync_market_data(return_state=True)
-        updated = await update_positions(account, return_state=True)
-        checked = await check_stop_loss(account, return_state=True)
-        sent = await send_notifications(return_state=True)
+        synced = await support.attempt(sync_market_data)
+        updated = await support.attempt(update_positions, account)
+        checked = await support.attempt(check_stop_loss, account)
+        sent = await support.attempt(send_notifications)
         return await support.conclude_chain(
             "critical-path",
             sync_market_data=synced,

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 from prefect import flow
-from prefect.states import State
+from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows import support, tasks
@@ -28,7 +28,7 @@ async def send_notification(type: MessageType, message: str, urgent: bool = Fals
             when the first one is silent.
     """
     async with support.platform():
-        sent = await tasks.send_notifications(type, message, urgent, return_state=True)
+        sent = await support.attempt(tasks.send_notifications, type, message, urgent)
         return await support.conclude_chain("send-notification", send_notifications=sent)
 
 
@@ -50,7 +50,7 @@ async def backfill_market_data(
         timeframes: Timeframes as "1h"; empty means all that are kept.
     """
     async with support.platform():
-        filled = await tasks.backfill_market_data(symbols, timeframes, start, end, return_state=True)
+        filled = await support.attempt(tasks.backfill_market_data, symbols, timeframes, start, end)
         return await support.conclude_chain("backfill-market-data", backfill_market_data=filled)
 
 
@@ -74,13 +74,13 @@ async def set_stop_loss(
         remove_take_profit: Have no take profit from now on.
     """
     async with support.platform():
-        done = await tasks.set_stop_loss(
+        done = await support.attempt(
+            tasks.set_stop_loss,
             account,
             symbol,
             stop_loss,
             take_profit,
             remove_stop_loss=remove_stop_loss,
             remove_take_profit=remove_take_profit,
-            return_state=True,
         )
         return await support.conclude_chain("set-stop-loss", set_stop_loss=done)

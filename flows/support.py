@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
 from prefect import Task, get_client, runtime
 from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import TaskRun
+from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
-from prefect.states import Completed, Failed, State
+from prefect.states import Completed, Failed
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from lib.adapters.database.engine import ENGINE_OPTIONS
 from lib.errors import AllItemsFailed, DataError, OperatorError
+from lib.platform import Platform
 from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
 from lib.results import Status, TaskResult
-from lib.wiring import Platform, open_platform
+from lib.wiring import open_platform
 
 DATABASE_BLOCK = "fks-database"
 logger = logging.getLogger("lib.flows")
@@ -86,6 +89,12 @@ def skip_when_late(every: timedelta) -> State[None] | None:
     return Completed(name="Skipped", message=reason)
 
 
+async def attempt(task: Task[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
+    """Run a task with its retries and return its final state, also a failed one: the chain goes on."""
+    state: State[Any] = await task(*args, **kwargs, return_state=True)
+    return state
+
+
 def conclude_task(result: TaskResult) -> State[TaskResult]:
     """Turn a result into the task's state: its name shows `Partial` or `Skipped`, its message what was done."""
     for item in result.failed:
@@ -134,21 +143,36 @@ async def _rename_run(name: str) -> None:
             await client.update_flow_run(context.flow_run.id, name=name[:200])
 
 
-def progress_artifact(key: str) -> Callable[[int, int, str], Awaitable[None]]:
-    """Return ``show(done, total, what)``: a progress artifact, made at first use and updated once a second at most."""
-    artifact_id: UUID | None = None
-    shown_at = datetime.min.replace(tzinfo=UTC)
+@asynccontextmanager
+async def progress_artifact(key: str) -> AsyncIterator[Callable[[int, int, str], None]]:
+    """Give ``show(done, total, what)``: a progress artifact of work that takes longer than a second.
 
-    async def show(done: int, total: int, what: str) -> None:
-        nonlocal artifact_id, shown_at
-        now = datetime.now(UTC)
-        if now - shown_at < timedelta(seconds=1) and done < total:
-            return
-        shown_at = now
-        percent, text = 100 * done / max(total, 1), f"{what}: {done:,} of {total:,}"
+    It is made at the first report after that second, updated once a second at most, and completed at the end.
+    """
+    artifact_id: UUID | None = None
+    shown_at = monotonic()
+    latest = (0, 0, "")
+    update: asyncio.Task[None] | None = None
+
+    async def publish() -> None:
+        nonlocal artifact_id
+        done, total, what = latest
+        percent, text = 100 * min(done, total) / max(total, 1), f"{what}: {done:,} of {total:,}"
         if artifact_id is None:
             artifact_id = await acreate_progress_artifact(percent, key=key, description=text)
         else:
             await aupdate_progress_artifact(artifact_id, percent, description=text)
 
-    return show
+    def show(done: int, total: int, what: str) -> None:
+        nonlocal latest, shown_at, update
+        latest = (done, total, what)
+        if monotonic() - shown_at >= 1 and (update is None or update.done()):
+            shown_at = monotonic()
+            update = asyncio.create_task(publish())
+
+    try:
+        yield show
+    finally:
+        if update is not None:
+            await update
+            await publish()

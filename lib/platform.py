@@ -6,16 +6,21 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
 from lib.errors import FksError, OperatorError
+from lib.market.run import SyncOptions, SyncProgress
+from lib.market.stores import SyncStore
+from lib.market.symbols import SymbolGroup
+from lib.market.sync import backfill_market_data, sync_market_data
+from lib.market.sync_result import SyncResult
 from lib.notifications.channels import Subscriber
 from lib.notifications.delivery import Pace
 from lib.notifications.messages import MessageType
 from lib.notifications.sending import NotificationsResult, NotificationStore, send_notifications
-from lib.notifications.texts import write_note
+from lib.notifications.texts import write_clock_off, write_note
 from lib.portfolio.limits import set_stop_loss
 from lib.portfolio.position_report import PositionsUpdate
 from lib.portfolio.positions import update_positions
@@ -25,6 +30,7 @@ from lib.ports import Clock, Exchange, ExchangeAccount
 from lib.results import TaskResult, combine, failed_item
 from lib.settings import Settings
 
+Show = Callable[[int, int, str], None]
 R = TypeVar("R", bound=TaskResult)
 logger = logging.getLogger(__name__)
 
@@ -38,6 +44,7 @@ class Platform:
         clock: Ours.
         exchange: Its public side.
         accounts: Private sides by account; None for a paper account.
+        candles: Candles, gaps, sync status and symbols, as synchronisation keeps them.
         market: Stored symbols and candles, as the portfolio asks for them.
         portfolio: Accounts, fills and positions.
         notifications: The outbox.
@@ -48,10 +55,66 @@ class Platform:
     clock: Clock
     exchange: Exchange
     accounts: Mapping[str, ExchangeAccount | None]
+    candles: SyncStore
     market: MarketFacts
     portfolio: PortfolioStore
     notifications: NotificationStore
     subscribers: Sequence[Subscriber]
+
+    async def sync_market_data(
+        self, symbols: Sequence[str] | None = None, timeframes: Sequence[str] | None = None, *, show: Show | None = None
+    ) -> SyncResult:
+        """Bring candles into step with the exchange; tell people when our clock is off.
+
+        Args:
+            symbols: None means all that are kept.
+            timeframes: None means all that are kept.
+            show: Told ``(done, total, what)`` during long work.
+        """
+        result = await sync_market_data(
+            exchange=self.exchange,
+            store=self.candles,
+            clock=self.clock,
+            options=sync_options_of(self.settings),
+            symbols=symbols or self.settings.symbols,
+            timeframes=timeframes,
+            show=_show_candles(show),
+        )
+        if abs(result.clock_offset_ms) > self.settings.clock_offset_alert_ms:
+            now = self.clock.now()
+            self.notifications.record(write_clock_off(self.exchange.name, result.clock_offset_ms, at=now))
+        return result
+
+    async def backfill_market_data(
+        self,
+        symbols: Sequence[str] | None,
+        timeframes: Sequence[str] | None,
+        *,
+        start: datetime,
+        end: datetime | None,
+        show: Show | None = None,
+    ) -> SyncResult:
+        """Fetch what is missing in a window, and ask again for what was found absent.
+
+        Args:
+            symbols: None means all that are kept.
+            timeframes: None means all that are kept.
+            start: UTC where it has no time zone.
+            end: UTC where it has no time zone; None means now.
+            show: Told ``(done, total, what)``.
+        """
+        return await backfill_market_data(
+            exchange=self.exchange,
+            store=self.candles,
+            clock=self.clock,
+            options=sync_options_of(self.settings),
+            symbols=symbols or self.settings.symbols,
+            timeframes=timeframes or self.settings.timeframes,
+            start=_to_utc(start),
+            end=_to_utc(end) if end else self.clock.now(),
+            verified=True,
+            show=_show_candles(show),
+        )
 
     async def update_positions(self, account: str | None = None) -> PositionsUpdate:
         """Import fills, rebuild and price the positions of one account, or of all."""
@@ -148,3 +211,29 @@ class Platform:
     def _check_account(self, account: str) -> None:
         if account not in self.accounts:
             raise OperatorError(f"Unknown account {account!r}. Expected one of {', '.join(self.accounts)}.")
+
+
+def sync_options_of(settings: Settings) -> SyncOptions:
+    """Return how the settings want candles synchronised."""
+    groups = {SymbolGroup.MAIN: settings.mains, SymbolGroup.ALT: settings.alts}
+    return SyncOptions(
+        history={timeframe: timedelta(days=days) for timeframe, days in settings.history_days.items()},
+        groups={f"{asset}/{settings.quote_asset}": group for group, assets in groups.items() for asset in assets},
+        concurrency=settings.exchange_concurrency,
+        wait=timedelta(seconds=settings.sync_wait_seconds),
+        settle=timedelta(seconds=settings.gap_settle_seconds),
+    )
+
+
+def _show_candles(show: Show | None) -> Callable[[SyncProgress], None]:
+    def show_candles(progress: SyncProgress) -> None:
+        if show is None:
+            return
+        series = f"{progress.series_done} of {progress.series_total} series, candles"
+        show(progress.candles_done, progress.candles_expected, series)
+
+    return show_candles
+
+
+def _to_utc(instant: datetime) -> datetime:
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

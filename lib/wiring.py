@@ -12,6 +12,7 @@ from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.adapters.database.sync import DatabaseSync
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.errors import SettingsError
@@ -58,6 +59,7 @@ async def open_platform(
             clock=clock,
             exchange=exchange,
             accounts=accounts,
+            candles=DatabaseSync(engine),
             market=market,
             portfolio=portfolio,
             notifications=NotificationStore(engine),

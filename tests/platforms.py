@@ -1,8 +1,9 @@
-"""A platform for tests: real database, real simulator over HTTP, a local Discord, and flows on the session's Prefect."""
+"""A platform for tests: real database, simulator over HTTP, a local Discord, flows on the session's Prefect."""
 
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
+from prefect.events.worker import EventsWorker
+from prefect.logging.handlers import APILogWorker
 from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_EXTRA_LOGGERS, temporary_settings
 from pydantic import SecretStr
 
@@ -70,9 +73,19 @@ def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 @pytest.fixture
 def prefect_world(world: World, prefect_server: PrefectServer) -> Iterator[World]:
     """A world whose flows run in this process against the session's Prefect server."""
-    with temporary_settings({PREFECT_API_URL: prefect_server.env["PREFECT_API_URL"], PREFECT_LOGGING_EXTRA_LOGGERS: "lib"}):
+    api_url = prefect_server.env["PREFECT_API_URL"]
+    with temporary_settings({PREFECT_API_URL: api_url, PREFECT_LOGGING_EXTRA_LOGGERS: "lib"}):
         asyncio.run(save_database_block(SecretStr(world.database_url)))
         yield world
+        asyncio.run(_send_pending())
+
+
+async def _send_pending() -> None:
+    """Send logs and events that wait, before the server goes."""
+    for worker in (APILogWorker, EventsWorker):
+        draining = worker.drain_all()
+        if inspect.isawaitable(draining):
+            await draining
 
 
 async def read_artifacts(flow_run_id: Any) -> dict[str, str]:

@@ -106,3 +106,21 @@ def write_chain_missing(chain: str, *, every_minutes: int, completed_at: datetim
     )
     key = f"missing:{chain}:{completed_at.isoformat() if completed_at else 'never'}"
     return compose(MessageType.OPERATIONS, Severity.URGENT, f"{chain} does not complete", body, key=key, at=at)
+
+
+def write_clock_off(exchange: str, offset_ms: int, *, at: datetime) -> Message:
+    """Return the message that our clock and the exchange's differ; one a day.
+
+    Args:
+        exchange: Its name.
+        offset_ms: The exchange's clock minus ours, milliseconds.
+        at: When it was measured, UTC.
+    """
+    direction = "behind" if offset_ms > 0 else "ahead"
+    body = (
+        f"This machine's clock is {abs(offset_ms)} ms {direction} the clock of {exchange}. Requests are corrected.\n"
+        "What to do: switch time synchronisation (NTP) on; price ages and schedules follow this machine's clock."
+    )
+    headline = f"Clock {abs(offset_ms)} ms {direction}"
+    key = f"clock:{exchange}:{at:%Y-%m-%d}"
+    return compose(MessageType.OPERATIONS, Severity.WARNING, headline, body, key=key, at=at)

@@ -12,7 +12,7 @@ import ccxt.async_support as ccxt
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
-from prefect.states import State
+from prefect.client.schemas.objects import State
 
 from flows.market import critical_path
 from flows.on_demand import set_stop_loss
@@ -28,7 +28,12 @@ async def plain_client(url: str) -> AsyncIterator[Any]:
     api = {"public": f"{url}/api/v3", "private": f"{url}/api/v3", "sapi": f"{url}/sapi/v1"}
     options = {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
     client = ccxt.binance(
-        {"apiKey": API_KEY, "secret": API_SECRET, "options": {"fetchMarkets": ["spot"], **options}, "urls": {"api": api}}
+        {
+            "apiKey": API_KEY,
+            "secret": API_SECRET,
+            "options": {"fetchMarkets": ["spot"], **options},
+            "urls": {"api": api},
+        }
     )
     try:
         yield client
@@ -63,11 +68,12 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
         held = {one.symbol: one for one in platform.portfolio.load_held("demo")}
     sol = held["SOL/USDT"]
     assert sol.valuation is not None
-    stop = (sol.valuation.price * Decimal("0.95")).quantize(Decimal("0.01"))
+    lower = min(sol.valuation.price, sol.position.average_cost)
+    stop = (lower * Decimal("0.95")).quantize(Decimal("0.01"))
     await set_stop_loss("demo", "SOL/USDT", stop_loss=stop)
     assert not world.webhooks.messages
 
-    world.simulator.control.set_price("SOLUSDT", stop * Decimal("0.99"))
+    world.simulator.control.set_price("SOLUSDT", stop - 1)
     second = await run_chain()
     assert second.is_completed(), second.message
     assert [post for post in world.webhooks.contents if "SOL/USDT" in post and "🛑" in post]
@@ -76,6 +82,7 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
     artifacts = await read_artifacts(second.state_details.flow_run_id)
     assert "triggered" in artifacts["critical-path"]
 
+    cash = await read_cash(world)
     order = await sell_all_by_hand(world.simulator.url, "SOL/USDT")
     third = await run_chain()
     assert third.is_completed(), third.message
@@ -87,13 +94,24 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
         balances = await private.fetch_balances()
         fills = await private.fetch_fills("SOL/USDT", 0)
     sold = [fill for fill in fills if fill.order_id == str(order["id"])]
-    proceeds = sum(fill.price * fill.quantity - (fill.fee if fill.fee_asset == "USDT" else 0) for fill in sold)
-    realized = await read_realized(world, "SOL/USDT")
-    assert realized < 0
-    assert balances["USDT"].total > proceeds > 0
+    assert {fill.fee_asset for fill in sold} == {"USDT"}
+    quantity = sum((fill.quantity for fill in sold), Decimal(0))
+    proceeds = sum((fill.price * fill.quantity - fill.fee for fill in sold), Decimal(0))
+    cost = sol.position.cost_quote * quantity / sol.position.quantity
+    loss = await read_realized(world, "SOL/USDT") - sol.position.realized_pnl_quote
+    assert round(loss, 8) == round(proceeds - cost, 8)
+    assert loss < 0
+    assert balances["USDT"].total == cash + proceeds
     fourth = await run_chain()
     assert fourth.is_completed()
     assert len(world.webhooks.messages) == 1
+
+
+async def read_cash(world: World) -> Decimal:
+    async with world.platform() as platform:
+        private = platform.accounts["demo"]
+        assert private is not None
+        return (await private.fetch_balances())["USDT"].total
 
 
 async def read_realized(world: World, symbol: str) -> Decimal:
