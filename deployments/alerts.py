@@ -6,7 +6,6 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from lib.adapters.channels import make_channel
 from lib.notifications.channels import Answer, Channel
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.parts import Part, render_parts
@@ -33,6 +32,8 @@ def send_alert(url: str, title: str, body: str) -> str | None:
     Returns:
         None when the channel took it, else its reason, free of secrets.
     """
+    from lib.adapters.channels import make_channel  # Apprise costs half a second; few processes ever send
+
     message = Message(MessageType.OPERATIONS, Severity.URGENT, title, body, "alert", datetime.now(UTC))
     channel = make_channel("alert", url)
     reasons = (_send_part(channel, part) for part in render_parts(message, channel.max_characters))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import signal
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +20,7 @@ from deployments.specification import TAG
 from lib.errors import FksError, SettingsError
 from lib.settings import PROJECT_ROOT, Settings, load_settings
 
+STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 NOT_RUNNING = 3  # as `systemctl status` answers
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_show_locals=False)
@@ -35,6 +38,11 @@ def main() -> None:
         app()
     except FksError as error:
         display.fail(str(error))
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            raise
+        display.fail(f"{error.strerror}: {error.filename}. Free space or mend the rights, or set FKS_HOME elsewhere.")
         raise SystemExit(1) from None
 
 
@@ -73,11 +81,11 @@ def stop() -> None:
     """Stop the stack of this home, wherever it was started; also what a killed `fks up` left running."""
     folder = _home(load_settings())
     record = home.load_record(folder)
-    supervisor = record.supervisor.find() if record else None
     with display.step("Stop the stack"):
-        if supervisor is not None:
+        if record is not None and (supervisor := record.supervisor.find()):
             supervisor.send_signal(signal.SIGTERM)
-            supervisor.wait()
+            while record.supervisor.find():
+                time.sleep(0.2)
         home.end_leftovers(folder)
         if (folder / "postgres").exists():
             postgres.stop(folder / "postgres")

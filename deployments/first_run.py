@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import httpx
+from contextlib import suppress
+
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from deployments.display import Display
-from deployments.prefect_api import PrefectApi
+from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.specification import TAG
 
 FIRST = "critical-path/every-5-minutes"
@@ -29,10 +30,13 @@ class FirstRun:
         self._run_id: str | None = None
 
     def start(self) -> None:
-        """Ask for the run."""
+        """Ask for the run; where the server does not take it, the schedule does it later."""
+        with suppress(ServerSilent):
+            self._start()
+
+    def _start(self) -> None:
         deployments = {deployment.name: deployment.id for deployment in self._api.load_deployments(TAG)}
-        if FIRST in deployments:
-            self._run_id = self._api.start_run(deployments[FIRST])
+        self._run_id = self._api.start_run(deployments[FIRST])
 
     def follow(self) -> None:
         """Show how far it is; to be called every second or so, until and after it is over."""
@@ -40,14 +44,15 @@ class FirstRun:
             return
         try:
             run, progress = self._api.load_run(self._run_id), self._api.load_progress(self._run_id)
-        except httpx.HTTPError:
+        except ServerSilent:
             return  # the watch over the server reports it
         if progress and not run.is_over and self._display.console.is_terminal:
             self._bar.start()
             self._bar.update(self._task, completed=progress.percent, description=progress.text, visible=True)
         if run.is_over:
             self.stop()
-            self._display.note(f"First run: {run.state}: {run.name}")
+            show = self._display.note if run.state == "Completed" else self._display.warn
+            show(f"First run: {run.state}: {run.name}" + (f": {run.message}" if run.message not in run.name else ""))
 
     def stop(self) -> None:
         """Take the bar away."""

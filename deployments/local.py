@@ -66,13 +66,13 @@ def _watch(stack: Stack) -> None:
                 watch.look()
                 first_run.follow()
         except EnvironmentRefused as error:
-            _tell_people(stack, str(error))
+            tell_people(stack, str(error))
             raise
         finally:
             first_run.stop()
 
 
-def _tell_people(stack: Stack, reason: str) -> None:
+def tell_people(stack: Stack, reason: str) -> None:
     """Tell the operator's channels that the stack stops: its own alarms stop with it."""
     channels = stack.settings.channels
     for name in choose_channels(channels, Severity.URGENT):

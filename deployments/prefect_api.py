@@ -8,8 +8,15 @@ from typing import Any
 
 import httpx
 
-ANSWER_SECONDS = 10
+from lib.errors import RetryableError
+
+ANSWER_SECONDS = 30
+HEALTH_SECONDS = 5
 ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+
+
+class ServerSilent(RetryableError):
+    """The Prefect server did not answer, or refused."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +38,11 @@ class ScheduledDeployment:
 
 @dataclass(frozen=True)
 class Run:
-    """A flow run; its name says what it did once it is over."""
+    """A flow run; its name says what it did once it is over, its message why it failed."""
 
     name: str
     state: str
+    message: str
     is_over: bool
 
 
@@ -47,7 +55,7 @@ class Progress:
 
 
 class PrefectApi:
-    """The server at ``api_url``; use as a context manager."""
+    """The server at ``api_url``; use as a context manager. Where there is no answer, questions raise `ServerSilent`."""
 
     def __init__(self, api_url: str) -> None:
         self._http = httpx.Client(base_url=api_url, timeout=ANSWER_SECONDS, trust_env=False)
@@ -61,7 +69,7 @@ class PrefectApi:
     def is_healthy(self) -> bool:
         """Return whether the server answers and reaches its database."""
         try:
-            return self._http.get("/ready").status_code == httpx.codes.OK
+            return self._http.get("/ready", timeout=HEALTH_SECONDS).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
 
@@ -76,7 +84,7 @@ class PrefectApi:
         ended = {**of_it, "state": {"type": {"any_": ENDED}}}
         coming = self._ask("/flow_runs/filter", flow_runs=scheduled, sort="NEXT_SCHEDULED_START_TIME_ASC", limit=1)
         last = self._ask("/flow_runs/filter", flow_runs=ended, sort="END_TIME_DESC", limit=1)
-        flow = self._http.get(f"/flows/{raw['flow_id']}").raise_for_status().json()
+        flow = self._request("GET", f"/flows/{raw['flow_id']}")
         return ScheduledDeployment(
             id=raw["id"],
             name=f"{flow['name']}/{raw['name']}",
@@ -92,13 +100,13 @@ class PrefectApi:
 
     def start_run(self, deployment_id: str) -> str:
         """Start a run now, as a person would; returns its id."""
-        made = self._http.post(f"/deployments/{deployment_id}/create_flow_run", json={}).raise_for_status().json()
+        made = self._ask(f"/deployments/{deployment_id}/create_flow_run")
         return str(made["id"])
 
     def count_running(self, tag: str) -> int:
         """Return how many runs with this tag are running."""
         running = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["RUNNING"]}}}
-        return int(self._http.post("/flow_runs/count", json={"flow_runs": running}).raise_for_status().text)
+        return int(self._ask("/flow_runs/count", flow_runs=running))
 
     def load_progress(self, flow_run_id: str) -> Progress | None:
         """Return the newest progress artifact of a run, or None where it has none."""
@@ -108,15 +116,26 @@ class PrefectApi:
 
     def load_run(self, flow_run_id: str) -> Run:
         """Return a run's name and state."""
-        run = self._http.get(f"/flow_runs/{flow_run_id}").raise_for_status().json()
-        return Run(name=run["name"], state=run["state_name"], is_over=run["state_type"] in ENDED)
+        run = self._request("GET", f"/flow_runs/{flow_run_id}")
+        state = run["state"]
+        return Run(
+            name=run["name"], state=state["name"], message=state["message"] or "", is_over=state["type"] in ENDED
+        )
 
     def set_automation_enabled(self, name_start: str, *, enabled: bool) -> None:
         """Switch every automation on or off whose name starts like this."""
         for automation in self._ask("/automations/filter"):
             if automation["name"].startswith(name_start):
-                self._http.patch(f"/automations/{automation['id']}", json={"enabled": enabled}).raise_for_status()
+                self._request("PATCH", f"/automations/{automation['id']}", json={"enabled": enabled})
 
-    def _ask(self, path: str, **body: Any) -> list[dict[str, Any]]:
-        answer: list[dict[str, Any]] = self._http.post(path, json=body).raise_for_status().json()
-        return answer
+    def _ask(self, path: str, **body: Any) -> Any:
+        return self._request("POST", path, json=body)
+
+    def _request(self, method: str, path: str, **sent: Any) -> Any:
+        try:
+            answer = self._http.request(method, path, **sent).raise_for_status()
+        except httpx.HTTPError as error:
+            raise ServerSilent(
+                f"The Prefect server at {self._http.base_url} did not answer {path}: {error!r}"
+            ) from error
+        return answer.json() if answer.content else None

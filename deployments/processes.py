@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 import signal
 import subprocess
-import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,14 +33,17 @@ class Crashes:
     log: Path
     times: deque[float] = field(default_factory=deque)
 
-    def count(self, now: Callable[[], float] = time.monotonic) -> int:
+    def count(self, now: float) -> int:
         """Note a crash; returns how many there were within the window.
+
+        Args:
+            now: Seconds of a clock that never goes back.
 
         Raises:
             GaveUp: When there were more than allowed.
         """
-        self.times.append(now())
-        while self.times[0] < now() - CRASH_WINDOW_SECONDS:
+        self.times.append(now)
+        while self.times[0] < now - CRASH_WINDOW_SECONDS:
             self.times.popleft()
         if len(self.times) > CRASHES_ALLOWED:
             raise GaveUp(

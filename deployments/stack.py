@@ -19,7 +19,7 @@ from deployments import environment, home, postgres
 from deployments.databases import Databases, make_embedded, make_external
 from deployments.display import Display
 from deployments.environment import LOOPBACK, Addresses
-from deployments.prefect_api import PrefectApi
+from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.processes import Child, last_lines
 from deployments.specification import POOL, TAG
 from lib.adapters.database import migrate
@@ -30,6 +30,7 @@ READY_SECONDS = 120.0
 FINISH_SECONDS = 20.0
 FKS = (sys.executable, "-m", "deployments")
 PREFECT = (sys.executable, "-m", "prefect")
+SERVER = "prefect-server"
 DEAD_MANS_SWITCH = "fks: critical-path has stopped"
 
 
@@ -203,7 +204,7 @@ def _start_server(stack: Stack, stops: ExitStack) -> None:
     with stack.display.step("Database tables and Prefect server") as step, stack.api as api:
         command = [*PREFECT, "server", "start", "--host", LOOPBACK, "--port", str(stack.addresses.prefect_port)]
         env = environment.server_environment(stack.environment, stack.databases.prefect_url)
-        child = Child("prefect-server", command, env, stack.folder / "logs" / "prefect-server.log")
+        child = Child(SERVER, command, env, stack.folder / "logs" / "prefect-server.log")
         stops.callback(_stop, stack, child)
         stack.start_child(child)
         migrate.upgrade(stack.databases.url)
@@ -228,7 +229,7 @@ def _switch_dead_man_off(stack: Stack) -> None:
     try:
         with stack.api as api:
             api.set_automation_enabled(DEAD_MANS_SWITCH, enabled=False)
-    except httpx.HTTPError:
+    except ServerSilent:
         stack.display.warn("The Prefect server does not answer; the next start may report that critical-path stopped.")
 
 
@@ -250,7 +251,7 @@ def _let_runs_finish(stack: Stack) -> None:
         try:
             while (running := api.count_running(TAG)) and time.monotonic() < deadline:
                 time.sleep(0.5)
-        except httpx.HTTPError:
+        except ServerSilent:
             step.detail = "the Prefect server does not answer"
         else:
             step.detail = f"{running} are cut off; their next run carries on" if running else "none is running"

@@ -176,6 +176,13 @@ def test_an_unusable_folder_is_named_with_the_remedy(session_home: Path) -> None
         postgres.start(a_file / "postgres")
 
 
+def test_a_full_disk_is_named_before_anything_is_written(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(postgres_data, "FREE_BYTES_TO_START", 2**60)
+    with pytest.raises(EnvironmentRefused, match=r"Only \d+ MB are free .*set FKS_HOME"):
+        postgres.start(data_dir)
+    assert not (data_dir / "cluster").exists()
+
+
 def test_a_start_that_fails_shows_the_servers_own_words(data_dir: Path) -> None:
     postgres.start(data_dir, durable=False)
     postgres.stop(data_dir)
