@@ -32,7 +32,7 @@ class Booked:
 
 
 def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quotes, now: datetime) -> Booked:
-    """Add what is new, bring the positions up to it, and store the balances that this explains."""
+    """Add what is new, bring the positions up to it, and store what the next import starts from."""
     delivered, revalued = book_fills(fetched, market, quotes)
     stored = books.load_stored([booked.fill for booked in delivered])
     errors = {**fetched.errors, **_find_contradictions(delivered, stored)}
@@ -41,9 +41,7 @@ def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quo
     if fresh or revalued:
         ledger = _bring_up(books, fresh, revalued, now)
         booked = Booked(fresh, _find_closed(fresh, ledger), _find_unmatched(fresh, ledger), errors)
-    books.save_import(
-        fetched.plan.find_explained(fetched.balances, errors.keys()), fetched.plan.reasons.keys() - errors.keys(), now
-    )
+    books.save_import(fetched.balances.values(), {symbol: symbol not in errors for symbol in fetched.reasons}, now)
     return booked
 
 

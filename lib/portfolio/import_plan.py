@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lib.portfolio.fills import Balance
@@ -13,30 +12,6 @@ ASK_EVERY = timedelta(hours=1)
 ASK_AGAIN_FOR = timedelta(minutes=10)
 AGED_PER_RUN = 50
 FEE_ASSETS = frozenset({"BNB"})  # what Binance takes fees of any symbol in; elsewhere it does no harm
-
-
-@dataclass(frozen=True)
-class ImportPlan:
-    """What to ask for, and what it would explain.
-
-    Attributes:
-        reasons: Why each symbol is asked: "first import", "holding changed", "cash changed", "hourly".
-        general_assets: The quote and fee assets: any symbol may have moved them, so only an import in which every
-            symbol asked answered explains them.
-        quote_asset: The account's quote asset.
-    """
-
-    reasons: Mapping[str, str]
-    general_assets: frozenset[str]
-    quote_asset: str
-
-    def find_explained(self, balances: Mapping[str, Balance], failed: Collection[str]) -> list[Balance]:
-        """Return the balances that may be stored as seen, given the symbols whose fills could not be imported."""
-        return [
-            balance
-            for asset, balance in balances.items()
-            if (not failed if asset in self.general_assets else f"{asset}/{self.quote_asset}" not in failed)
-        ]
 
 
 def find_changed(state: ImportState, balances: Mapping[str, Balance]) -> frozenset[str]:
@@ -54,15 +29,15 @@ def plan_import(
     listed: Collection[str],
     quote_asset: str,
     now: datetime,
-) -> ImportPlan:
-    """Choose the symbols to ask.
+) -> dict[str, str]:
+    """Choose the symbols to ask, each with its reason.
 
     One request for fills costs weight 20 a symbol (Binance), one for balances 20 in all. So:
 
     * an asset's total changed, or did so within the last ten minutes (the exchange may show a fill later than the
       balance it moved): its symbol, also outside the universe if the exchange lists it;
     * only the quote or a fee asset changed (bought and sold again in between): every watched symbol;
-    * never asked before: the symbol; not asked for an hour: the fifty that were asked longest ago.
+    * never asked, or its last import failed: the symbol; not asked for an hour: the fifty asked longest ago.
 
     Args:
         state: What the last import left.
@@ -73,18 +48,22 @@ def plan_import(
         now: UTC.
     """
     general = FEE_ASSETS | {quote_asset}
-    watched = sorted({*universe, *state.open_symbols})
+    watched = {*universe, *state.open_symbols}
+    possible = {*watched, *listed}
     changed = find_changed(state, balances)
     moved = changed | {asset for asset, balance in state.seen.items() if now - balance.changed_at < ASK_AGAIN_FOR}
     reasons = dict.fromkeys(_find_aged(state, watched, now), "hourly")
     if changed and changed <= general:
-        reasons |= dict.fromkeys(watched, "cash changed")
+        reasons |= dict.fromkeys(sorted(watched), "cash changed")
     symbols = {f"{asset}/{quote_asset}" for asset in moved - {quote_asset}}
-    reasons |= dict.fromkeys(sorted(symbols & {*watched, *listed}), "holding changed")
-    reasons |= dict.fromkeys((symbol for symbol in watched if symbol not in state.asked_at), "first import")
-    return ImportPlan(reasons, general, quote_asset)
+    failed = {symbol for symbol, at in state.asked_at.items() if at is None}
+    reasons |= dict.fromkeys(sorted(symbols & possible), "holding changed")
+    reasons |= dict.fromkeys(sorted(watched - state.asked_at.keys()), "first import")
+    reasons |= dict.fromkeys(sorted(failed & possible), "failed before")
+    return reasons
 
 
-def _find_aged(state: ImportState, watched: Sequence[str], now: datetime) -> list[str]:
-    aged = [symbol for symbol in watched if symbol in state.asked_at and now - state.asked_at[symbol] >= ASK_EVERY]
-    return sorted(aged, key=lambda symbol: state.asked_at[symbol])[:AGED_PER_RUN]
+def _find_aged(state: ImportState, watched: Collection[str], now: datetime) -> list[str]:
+    """The watched symbols that were asked an hour ago or more, the oldest first."""
+    asked = [(at, symbol) for symbol, at in state.asked_at.items() if at is not None and symbol in watched]
+    return [symbol for at, symbol in sorted(asked) if now - at >= ASK_EVERY][:AGED_PER_RUN]

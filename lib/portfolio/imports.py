@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from lib.market.symbols import SymbolStatus
 from lib.portfolio.accounts import Account
 from lib.portfolio.fees import value_fees
 from lib.portfolio.fills import Balance, BookedFill, Fill, find_flaw
-from lib.portfolio.import_plan import ImportPlan, find_changed, plan_import
+from lib.portfolio.import_plan import find_changed, plan_import
 from lib.portfolio.quotes import Quotes
 from lib.portfolio.stores import ImportState, Listing, MarketFacts, PortfolioStore
 from lib.ports import Clock, ExchangeAccount
@@ -28,7 +28,7 @@ class Fetched:
     """What the exchange told about an account, before anything of it is stored.
 
     Attributes:
-        plan: Why each symbol was asked.
+        reasons: Why each symbol was asked.
         balances: By asset; an asset that is gone is there with zero.
         fills: By symbol that answered soundly; the last day's fills come again.
         errors: By symbol that did not.
@@ -36,7 +36,7 @@ class Fetched:
         unvalued: Stored fills whose fee has no value yet.
     """
 
-    plan: ImportPlan
+    reasons: Mapping[str, str]
     balances: Mapping[str, Balance]
     fills: Mapping[str, Sequence[Fill]]
     errors: Mapping[str, Exception]
@@ -64,18 +64,18 @@ async def fetch_new_fills(
     """
     state = store.load_import_state(account.name)
     balances = _with_vanished(await exchange_account.fetch_balances(), state)
-    plan, listings = _plan(account, state, balances, market, universe, clock.now())
-    resume_ids = store.load_resume_ids(account.name, tuple(plan.reasons), clock.now() - SETTLED_AFTER)
+    reasons, listings = _plan(account, state, balances, market, universe, clock.now())
+    resume_ids = store.load_resume_ids(account.name, tuple(reasons), clock.now() - SETTLED_AFTER)
     answers = await asyncio.gather(
         *(
             _fetch_symbol(account.name, symbol, resume_ids.get(symbol, -1) + 1, exchange_account, listings)
-            for symbol in plan.reasons
+            for symbol in reasons
         ),
         return_exceptions=True,
     )
     fills: dict[str, Sequence[Fill]] = {}
     errors: dict[str, Exception] = {}
-    for symbol, answer in zip(plan.reasons, answers, strict=True):
+    for symbol, answer in zip(reasons, answers, strict=True):
         if isinstance(answer, Exception):
             errors[symbol] = answer
             logger.warning("The fills of %s were not imported", symbol, exc_info=answer)
@@ -83,7 +83,7 @@ async def fetch_new_fills(
             raise answer
         else:
             fills[symbol] = answer
-    return Fetched(plan, balances, fills, errors, listings, state.unvalued)
+    return Fetched(reasons, balances, fills, errors, listings, state.unvalued)
 
 
 def book_fills(fetched: Fetched, market: MarketFacts, quotes: Quotes) -> tuple[list[BookedFill], list[BookedFill]]:
@@ -114,13 +114,13 @@ def _plan(
     market: MarketFacts,
     universe: Sequence[str],
     now: datetime,
-) -> tuple[ImportPlan, Mapping[str, Listing]]:
+) -> tuple[Mapping[str, str], Mapping[str, Listing]]:
     """Plan the import; a delisted symbol cannot be asked any more."""
     assets = find_changed(state, balances) | {*state.seen}
     listings = market.load_listings(
-        {*universe, *state.open_symbols, *(f"{asset}/{account.quote_asset}" for asset in assets)}
+        {*universe, *state.open_symbols, *state.asked_at, *(f"{asset}/{account.quote_asset}" for asset in assets)}
     )
-    plan = plan_import(
+    reasons = plan_import(
         state,
         balances,
         universe=universe,
@@ -128,12 +128,8 @@ def _plan(
         quote_asset=account.quote_asset,
         now=now,
     )
-    asked = {
-        symbol: reason
-        for symbol, reason in plan.reasons.items()
-        if symbol not in listings or listings[symbol].status is not SymbolStatus.DELISTED
-    }
-    return replace(plan, reasons=asked), listings
+    gone = {symbol for symbol, listing in listings.items() if listing.status is SymbolStatus.DELISTED}
+    return {symbol: reason for symbol, reason in reasons.items() if symbol not in gone}, listings
 
 
 async def _fetch_symbol(

@@ -33,14 +33,15 @@ async def update_positions(
     What is asked (request weights are Binance's):
 
     * one request for balances (20), compared with those seen at the last import; then fills (20 a symbol) only of
-      symbols whose holding changed, of all when only cash or a fee asset moved, of those never asked, and of those not
-      asked for an hour (at most fifty a run, oldest first). `import_plan.plan_import` has the exact rule. This is how
-      a sale by hand on the exchange closes a position: its asset's total has changed.
+      symbols whose holding changed, of all when only cash or a fee asset moved, of those never asked or that failed,
+      and of those not asked for an hour (at most fifty a run, oldest first). `import_plan.plan_import` has the exact
+      rule. This is how a sale by hand on the exchange closes a position: its asset's total has changed.
     * one request for all prices. They come last, so that the stop-loss check right after finds them fresh.
 
-    Fills, positions, prices and the balances they explain are stored in one transaction, by one writer an account: a
-    process killed before its end asks again, and one that runs twice adds nothing. A symbol that is halted or delisted
-    gets no new price, so that its price grows stale where everyone sees it; so does one whose price cannot be believed.
+    Fills, positions, prices, the balances seen and the symbols that failed are stored in one transaction, by one writer
+    an account: a process killed before its end asks again, and one that runs twice adds nothing. A symbol that is
+    halted or delisted gets no new price, so that its price grows stale where everyone sees it; so does one whose price
+    cannot be believed.
 
     Args:
         account: Name of a registered account.
@@ -61,7 +62,7 @@ async def update_positions(
     quotes = await fetch_quotes(exchange, clock)
     booked, held, priced = _store(account, store, market, fetched, quotes, clock)
     if fetched is not None:
-        items += describe_import(account, tuple(fetched.plan.reasons), booked)
+        items += describe_import(account, tuple(fetched.reasons), booked)
     items += priced
     return PositionsUpdate(
         task=TASK,

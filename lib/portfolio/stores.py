@@ -63,14 +63,14 @@ class ImportState:
     """What is known of an account before an import.
 
     Attributes:
-        seen: Balances by asset; every change up to them is explained by stored fills.
-        asked_at: When each symbol's fills were last asked for.
+        seen: Balances by asset; the symbols that may explain a change up to them were imported, or failed.
+        asked_at: When each symbol's fills were last imported; None for one whose last import failed.
         open_symbols: Symbols with an open position.
         unvalued: Stored fills whose fee has no value yet.
     """
 
     seen: Mapping[str, SeenBalance] = field(default_factory=dict)
-    asked_at: Mapping[str, datetime] = field(default_factory=dict)
+    asked_at: Mapping[str, datetime | None] = field(default_factory=dict)
     open_symbols: frozenset[str] = frozenset()
     unvalued: tuple[BookedFill, ...] = ()
 
@@ -153,8 +153,8 @@ class Books(Protocol):
         """Store the valuation of the open position of each symbol."""
         ...
 
-    def save_import(self, balances: Sequence[Balance], symbols: Collection[str], now: datetime) -> None:
-        """Store the balances as seen, and that the symbols were asked."""
+    def save_import(self, balances: Collection[Balance], symbols: Mapping[str, bool], now: datetime) -> None:
+        """Store the balances as seen, and of each symbol asked whether it was imported."""
         ...
 
 

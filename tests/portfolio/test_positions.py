@@ -146,7 +146,17 @@ async def test_one_symbols_failure_leaves_the_others_and_is_asked_again(desk: De
     assert [line.symbol for line in (await desk.update()).positions] == ["ADA/USDT", "SOL/USDT"]
 
 
-async def test_cash_is_not_taken_for_explained_while_a_symbol_failed(desk: Desk) -> None:
+async def test_a_symbol_that_failed_is_asked_again_though_nothing_of_it_is_held(desk: Desk) -> None:
+    desk.exchange.refusing["ADA/USDT"] = ExchangeUnavailable("timed out")
+    await desk.update()
+    desk.exchange.refusing.clear()
+    desk.exchange.asked.clear()
+    desk.clock.pass_time(minutes=15)
+    await desk.update()
+    assert desk.exchange.asked == [("ADA/USDT", 0)]
+
+
+async def test_a_symbol_that_failed_when_cash_moved_is_asked_again(desk: Desk) -> None:
     await desk.update()
     desk.clock.pass_time(minutes=15)
     desk.exchange.trade("buy", "1", "100")

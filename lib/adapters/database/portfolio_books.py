@@ -146,10 +146,13 @@ class DatabaseBooks:
             ],
         )
 
-    def save_import(self, balances: Sequence[Balance], symbols: Collection[str], now: datetime) -> None:
+    def save_import(self, balances: Collection[Balance], symbols: Mapping[str, bool], now: datetime) -> None:
         """See `Books`."""
         if symbols:
-            rows = [{"account": self._account, "symbol": symbol, "asked_at": now} for symbol in symbols]
+            rows = [
+                {"account": self._account, "symbol": symbol, "asked_at": now if imported else None}
+                for symbol, imported in symbols.items()
+            ]
             statement = upsert(IMPORTS)
             self._connection.execute(
                 statement.on_conflict_do_update(
@@ -160,7 +163,7 @@ class DatabaseBooks:
         if balances:
             self._save_balances(balances, now)
 
-    def _save_balances(self, balances: Sequence[Balance], now: datetime) -> None:
+    def _save_balances(self, balances: Collection[Balance], now: datetime) -> None:
         statement = upsert(BALANCES)
         new = statement.excluded
         moved = BALANCES.c.free + BALANCES.c.locked != new.free + new.locked

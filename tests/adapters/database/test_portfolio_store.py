@@ -122,15 +122,16 @@ def test_the_import_state_is_what_the_last_import_saved(store: DatabasePortfolio
     first = [Balance("SOL", Decimal("1.5"), Decimal("0.5")), Balance("USDT", Decimal(9), Decimal(0))]
     later = NOW + timedelta(minutes=5)
     with store.open_books("demo") as books:
-        books.save_import(first, {"SOL/USDT"}, NOW)
+        books.save_import(first, {"SOL/USDT": True, "ADA/USDT": True}, NOW)
     with store.open_books("demo") as books:
-        books.save_import([Balance("SOL", Decimal(2), Decimal(0)), Balance("USDT", Decimal(8), Decimal(0))], (), later)
+        second = [Balance("SOL", Decimal(2), Decimal(0)), Balance("USDT", Decimal(8), Decimal(0))]
+        books.save_import(second, {"ADA/USDT": False}, later)
     state = store.load_import_state("demo")
     assert state.seen == {
         "SOL": SeenBalance(Decimal(2), NOW),  # from locked to free is no change
         "USDT": SeenBalance(Decimal(8), later),
     }
-    assert state.asked_at == {"SOL/USDT": NOW}
+    assert state.asked_at == {"SOL/USDT": NOW, "ADA/USDT": None}
     assert state.open_symbols == frozenset()
 
 

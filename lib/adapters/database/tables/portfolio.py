@@ -33,7 +33,8 @@ class AccountRow(SQLModel, table=True):
 class AccountBalanceRow(SQLModel, table=True):
     """What the account held of an asset when its fills were last imported; `changed_at`: when the total last moved.
 
-    Written only together with the fills that explain it, so a difference to the exchange means fills to fetch.
+    Written only together with the fills that explain it, or with the failure to import them (`fill_imports`), so a
+    difference to the exchange means fills to fetch.
     """
 
     __tablename__ = "account_balances"
@@ -50,13 +51,13 @@ class AccountBalanceRow(SQLModel, table=True):
 
 
 class FillImportRow(SQLModel, table=True):
-    """When a symbol's fills were last asked for with success."""
+    """When a symbol's fills were last imported; null when that failed, so that the next import asks again."""
 
     __tablename__ = "fill_imports"
 
     account: str = Field(primary_key=True, sa_type=Text, foreign_key="accounts.name")
     symbol: str = Field(primary_key=True, sa_type=Text)
-    asked_at: datetime = Field(sa_type=INSTANT)
+    asked_at: datetime | None = Field(None, sa_type=INSTANT)
 
 
 class FillRow(SQLModel, table=True):

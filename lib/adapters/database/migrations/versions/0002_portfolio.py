@@ -51,7 +51,7 @@ def _create_accounts() -> None:
         *_needed(INSTANT, "seen_at", "changed_at"),
         sa.CheckConstraint("free >= 0 AND locked >= 0 AND free + locked < 'Infinity'", name="account_balances_amounts"),
     )
-    op.create_table("fill_imports", *_of_account("symbol"), *_needed(INSTANT, "asked_at"))
+    op.create_table("fill_imports", *_of_account("symbol"), sa.Column("asked_at", INSTANT))
 
 
 def _create_fills() -> None:
