@@ -62,6 +62,7 @@ async def platform() -> AsyncIterator[Platform]:
     block = await SqlAlchemyConnector.aload(DATABASE_BLOCK)
     engine = block.get_engine(**ENGINE_OPTIONS)
     async with open_platform(engine) as opened:
+        logging.getLogger("lib").setLevel(opened.settings.log_level)  # the worker's environment names the logger only
         token = _platform.set(opened)
         try:
             yield opened

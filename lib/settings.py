@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     )
     prefect_port: Annotated[int, Field(ge=1, le=65535)] = 4200
     simulator_port: Annotated[int, Field(ge=1, le=65535)] = 4280
-    log_level: str = "INFO"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     exchange: str = Field(SIMULATOR, description="simulator, binance, or any spot exchange id of ccxt.")
     exchange_url: str | None = Field(
