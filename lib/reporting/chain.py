@@ -63,7 +63,7 @@ def render_headline(outcomes: Sequence[Outcome]) -> str:
 
 
 def render_chain(outcomes: Sequence[Outcome]) -> str:
-    """Render a chain as Markdown: one line a task, its tables, then every item that is not simply done."""
+    """Render a chain as Markdown: one line a task, then a section a task with its tables and items."""
     parts = [
         tabulate(
             [(MARKS[outcome.status], outcome.task, outcome.line) for outcome in outcomes],
@@ -73,26 +73,23 @@ def render_chain(outcomes: Sequence[Outcome]) -> str:
     ]
     for outcome in outcomes:
         if outcome.result:
-            parts.extend(outcome.result.render_tables())
-            parts.extend(_render_items(outcome.result))
+            parts.extend(_render_section(outcome.result))
     return "\n\n".join(parts)
 
 
-def _render_items(result: TaskResult) -> list[str]:
-    """Failed items first; skipped ones are grouped by reason, because forty times "fresh" helps nobody."""
+def _render_section(result: TaskResult) -> list[str]:
+    """Tables first, then items: failed ones before all; skipped ones by reason, for forty times "fresh" helps nobody."""
     failed = [(MARKS[item.status], item.name, item.detail) for item in result.failed[:MAX_ROWS]]
     told = [item for item in result.items if item.status in (Status.OK, Status.PARTIAL) and item.detail]
-    rows = (
-        failed
-        + [(MARKS[item.status], item.name, item.detail) for item in told[:MAX_ROWS]]
-        + _group_skipped(result.items)
-    )
-    if not rows:
-        return []
-    return [
-        f"### {result.task}",
-        tabulate(rows, headers=("", "item", "detail"), tablefmt="pipe", disable_numparse=True),
+    rows = [
+        *failed,
+        *((MARKS[item.status], item.name, item.detail) for item in told[:MAX_ROWS]),
+        *_group_skipped(result.items),
     ]
+    parts = result.render_tables()
+    if rows:
+        parts.append(tabulate(rows, headers=("", "item", "detail"), tablefmt="pipe", disable_numparse=True))
+    return [f"### {result.task}", *parts] if parts else []
 
 
 def _group_skipped(items: Sequence[Item]) -> list[tuple[str, str, str]]:
