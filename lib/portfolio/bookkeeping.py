@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lib.errors import BadAnswer
@@ -23,12 +23,14 @@ class Booked:
         closed: Positions that the new fills have closed.
         unmatched: Disposals among the new fills that no known fill had bought.
         errors: By symbol whose fills could not be fetched or contradict the stored ones.
+        waiting: Fills, new or stored before, whose fee still has no value.
     """
 
     fills: Sequence[BookedFill] = ()
     closed: Sequence[Position] = ()
     unmatched: Sequence[Unmatched] = ()
     errors: Mapping[str, Exception] = field(default_factory=dict)
+    waiting: Sequence[BookedFill] = ()
 
 
 def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quotes, now: datetime) -> Booked:
@@ -37,10 +39,12 @@ def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quo
     stored = books.load_stored([booked.fill for booked in delivered])
     errors = {**fetched.errors, **_find_contradictions(delivered, stored)}
     fresh = [one for one in delivered if one.fill.key not in stored and one.fill.symbol not in errors]
-    booked = Booked(fresh, errors=errors)
+    valued = {booked.fill.key for booked in revalued}
+    waiting = [one for one in (*fetched.unvalued, *fresh) if one.fee_quote is None and one.fill.key not in valued]
+    booked = Booked(fresh, errors=errors, waiting=waiting)
     if fresh or revalued:
         ledger = _bring_up(books, fresh, revalued, now)
-        booked = Booked(fresh, _find_closed(fresh, ledger), _find_unmatched(fresh, ledger), errors)
+        booked = replace(booked, closed=_find_closed(fresh, ledger), unmatched=_find_unmatched(fresh, ledger))
     books.save_import(fetched.balances.values(), {symbol: symbol not in errors for symbol in fetched.reasons}, now)
     return booked
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from lib.errors import BadAnswer, DataError
+from lib.errors import BadAnswer, DataError, FksError
 from lib.market.symbols import SymbolStatus
 from lib.portfolio.accounts import Account
 from lib.portfolio.fees import value_fees
@@ -78,7 +78,8 @@ async def fetch_new_fills(
     for symbol, answer in zip(reasons, answers, strict=True):
         if isinstance(answer, Exception):
             errors[symbol] = answer
-            logger.warning("The fills of %s were not imported", symbol, exc_info=answer)
+            trace = None if isinstance(answer, FksError) else answer
+            logger.warning("The fills of %s were not imported: %s", symbol, answer, exc_info=trace)
         elif isinstance(answer, BaseException):
             raise answer
         else:

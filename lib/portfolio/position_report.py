@@ -102,8 +102,12 @@ def lines_of_closed(account: str, closed: Sequence[Position]) -> tuple[ClosedLin
 
 
 def describe_import(account: str, asked: Sequence[str], booked: Booked) -> list[Item]:
-    """Return an item for each symbol asked, and one for each disposal that no known fill had bought."""
+    """Return an item for each symbol asked, for fees that wait, and for each disposal that no known fill had bought."""
     items = [_describe_symbol(account, symbol, booked) for symbol in asked]
+    if booked.waiting:
+        assets = ", ".join(sorted({one.fill.fee_asset for one in booked.waiting}))
+        detail = f"fees of {len(booked.waiting)} fills in {assets} have no price yet and count as nothing until they do"
+        items.append(Item(name=f"{account} fees", status=Status.PARTIAL, detail=detail))
     for one in booked.unmatched:
         detail = (
             f"{format_number(one.quantity)} left by fill {one.fill_key} that no known fill had bought (deposited, or "
@@ -120,11 +124,7 @@ def _describe_symbol(account: str, symbol: str, booked: Booked) -> Item:
     fresh = [one for one in booked.fills if one.fill.symbol == symbol]
     if not fresh:
         return Item(name=name, status=Status.SKIPPED, detail="no new fills")
-    unvalued = [one for one in fresh if one.fee_quote is None]
-    if unvalued:
-        detail = f"{len(fresh)} new; the fee of {len(unvalued)} in {unvalued[0].fill.fee_asset} has no price yet"
-        return Item(name=name, status=Status.PARTIAL, detail=detail)
-    priced_by = sorted({one.fee_priced_by for one in fresh} - {"quote", "fill"})
+    priced_by = sorted({one.fee_priced_by for one in fresh if one.fee_quote is not None} - {"quote", "fill"})
     return Item(
         name=name,
         status=Status.OK,

@@ -300,12 +300,14 @@ async def test_a_fee_without_any_price_waits_and_is_valued_as_soon_as_there_is_o
     desk.exchange.deposit("BNB", Decimal(1))
     del desk.exchange.prices["BNB/USDT"]
     desk.exchange.trade("buy", "1", "100", "0.001 BNB")
-    result = await desk.update()
-    assert result.status is Status.PARTIAL
+    for minutes in (0, 30):
+        desk.clock.pass_time(minutes=minutes)
+        details = {item.name: item.detail for item in (await desk.update()).items}
+        assert details["demo fees"].startswith("fees of 1 fills in BNB have no price yet")
     assert desk.held().position.cost_quote == 100
     desk.exchange.price(BNB="600")
-    desk.clock.pass_time(minutes=30)
-    await desk.update()
+    desk.clock.pass_time(minutes=5)
+    assert "demo fees" not in {item.name for item in (await desk.update()).items}
     assert desk.held().position.cost_quote == Decimal("100.6")
 
 

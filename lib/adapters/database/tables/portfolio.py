@@ -27,7 +27,6 @@ class AccountRow(SQLModel, table=True):
     exchange: str = Field(sa_type=Text)
     quote_asset: str = Field(sa_type=Text)
     created_at: datetime = Field(sa_type=INSTANT)
-    closed_at: datetime | None = Field(None, sa_type=INSTANT)
 
 
 class AccountBalanceRow(SQLModel, table=True):

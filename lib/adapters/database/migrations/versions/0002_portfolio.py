@@ -41,7 +41,6 @@ def _create_accounts() -> None:
         *_key("name"),
         *_needed(sa.Text(), "kind", "exchange", "quote_asset"),
         *_needed(INSTANT, "created_at"),
-        sa.Column("closed_at", INSTANT),
         sa.CheckConstraint("kind IN ('live', 'paper')", name="accounts_kind"),
     )
     op.create_table(
