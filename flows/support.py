@@ -25,7 +25,6 @@ from lib.errors import AllItemsFailed, DataError, OperatorError
 from lib.platform import Platform
 from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
 from lib.results import Status, TaskResult
-from lib.settings import load_settings
 from lib.wiring import open_platform
 
 DATABASE_BLOCK = "fks-database"
@@ -60,11 +59,9 @@ async def platform() -> AsyncIterator[Platform]:
     if (shared := _platform.get()) is not None:
         yield shared
         return
-    settings = load_settings()
-    logging.getLogger("lib").setLevel(settings.log_level)  # Prefect forwards `lib`, and a logger's level is its own
     block = await SqlAlchemyConnector.aload(DATABASE_BLOCK)
     engine = block.get_engine(**ENGINE_OPTIONS)
-    async with open_platform(engine, settings) as opened:
+    async with open_platform(engine) as opened:
         logging.getLogger("lib").setLevel(opened.settings.log_level)  # the worker's environment names the logger only
         token = _platform.set(opened)
         try:

@@ -78,7 +78,7 @@ def render_chain(outcomes: Sequence[Outcome]) -> str:
 
 
 def _render_section(result: TaskResult) -> list[str]:
-    """Tables first, then items: failed ones before all; skipped ones by reason, for forty times "fresh" helps nobody."""
+    """Tables, then items: failed ones first, skipped ones by reason, as forty times "fresh" helps nobody."""
     failed = [(MARKS[item.status], item.name, item.detail) for item in result.failed[:MAX_ROWS]]
     told = [item for item in result.items if item.status in (Status.OK, Status.PARTIAL) and item.detail]
     rows = [
