@@ -91,6 +91,7 @@ def _dead_mans_switch(flow: str, within: timedelta, channels: Sequence[UUID], ui
         name=f"fks: {flow} has stopped",
         description=f"Tells people when no run completed for {minutes} minutes, and again for as long as it lasts.",
         tags=[TAG],
+        enabled=True,
         trigger=EventTrigger(
             expect=DONE,
             match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
@@ -114,6 +115,7 @@ def _zombies(silence: timedelta) -> AutomationCore:
         name="fks: a run has died",
         description=f"Marks a run as crashed whose process has sent no heartbeat for {seconds} seconds.",
         tags=[TAG],
+        enabled=True,
         trigger=EventTrigger(
             after={HEARTBEAT},
             expect={HEARTBEAT, *RESTING},
@@ -138,6 +140,7 @@ def _broken_runs(channels: Sequence[UUID], ui_url: str) -> AutomationCore:
         name="fks: a run has failed",
         description="Tells people about every flow run that failed, crashed or timed out.",
         tags=[TAG],
+        enabled=True,
         trigger=EventTrigger(
             expect=BROKEN,
             match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
@@ -167,7 +170,8 @@ def _tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes
 async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> None:
     """Make the server's automations those planned; ours that are no longer planned go, others' stay.
 
-    An update restarts the automation's waiting time.
+    An update restarts the automation's waiting time. It changes only fields that were set, `enabled` among them: an
+    orderly stop switches the dead man's switch off.
     """
     for automation in planned:
         existing = await client.read_automations_by_name(automation.name)

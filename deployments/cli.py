@@ -42,7 +42,8 @@ def main() -> None:
     except OSError as error:
         if error.errno not in STORAGE_ERRORS:
             raise
-        display.fail(f"{error.strerror}: {error.filename}. Free space or mend the rights, or set FKS_HOME elsewhere.")
+        where = error.filename or "the home folder"
+        display.fail(f"{where}: {error.strerror}. Free space or mend the rights, or set FKS_HOME to another folder.")
         raise SystemExit(1) from None
 
 

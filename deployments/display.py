@@ -64,9 +64,10 @@ class Display:
 
 def render_deployments(deployments: Sequence[ScheduledDeployment], now: datetime) -> Table:
     """Return the deployments with their next and last runs."""
-    table = Table(
-        "deployment", "next run", "last run", title="Deployments", title_justify="left", box=None, pad_edge=False
-    )
+    table = Table(title="Deployments", title_justify="left", box=None, pad_edge=False)
+    table.add_column("deployment", no_wrap=True)
+    table.add_column("next run", no_wrap=True)
+    table.add_column("last run")
     for deployment in deployments:
         table.add_row(
             deployment.name,

@@ -170,6 +170,7 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
             "queues": [f"{q['name']}:{q['priority']}" for q in ask(applied, "/work_pools/fks/queues/filter")],
             "deployments": names("/deployments/filter"),
             "automations": names("/automations/filter"),
+            "enabled": [str(item["enabled"]) for item in ask(applied, "/automations/filter")],
             "blocks": names("/block_documents/filter", **blocks),
         }
 
@@ -179,6 +180,10 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
     assert before["automations"] == ["fks: a run has died", "fks: a run has failed", "fks: quick has stopped"]
     assert before["blocks"] == ["fks-alert-team", "fks-database"]
 
+    assert before["enabled"] == ["True"] * 3
+
+    applied.api.set_automation_enabled("fks: quick has stopped", enabled=False)  # as an orderly stop does
+    assert "False" in everything()["enabled"]
     second = tmp_path / "second"
     shutil.copytree(project, second)
     (second / "prefect.yaml").write_text(PREFECT_YAML.replace("every-minute", "renamed"))
