@@ -21,13 +21,13 @@ from lib.notifications.delivery import Pace
 from lib.notifications.messages import MessageType
 from lib.notifications.sending import NotificationsResult, NotificationStore, send_notifications
 from lib.notifications.texts import write_clock_off, write_note
-from lib.portfolio.limits import set_stop_loss
+from lib.portfolio.limits import set_missing_stops, set_stop_loss
 from lib.portfolio.position_report import PositionsUpdate
 from lib.portfolio.positions import update_positions
 from lib.portfolio.stops import check_stop_loss
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import Clock, Exchange, ExchangeAccount
-from lib.results import TaskResult, combine, failed_item
+from lib.results import Item, TaskResult, calc_status, combine, failed_item
 from lib.settings import Settings
 
 Show = Callable[[int, int, str], None]
@@ -117,10 +117,10 @@ class Platform:
         )
 
     async def update_positions(self, account: str | None = None) -> PositionsUpdate:
-        """Import fills, rebuild and price the positions of one account, or of all."""
+        """Import fills, rebuild and price the positions of one account, or of all, and give them their stop losses."""
 
         async def update(name: str) -> PositionsUpdate:
-            return await update_positions(
+            result = await update_positions(
                 account=name,
                 exchange=self.exchange,
                 exchange_account=self.accounts[name],
@@ -129,6 +129,9 @@ class Platform:
                 clock=self.clock,
                 universe=self.settings.symbols,
             )
+            stops = await asyncio.to_thread(self._set_missing_stops, name)
+            items = (*result.items, *stops)
+            return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
 
         return await self._for_each_account(account, update)
 
@@ -160,6 +163,11 @@ class Platform:
     ) -> TaskResult:
         """Set or remove the limits of an open position."""
         self._check_account(account)
+        if remove_stop_loss and self.settings.effective_accounts[account].stop_loss_pct is not None:
+            raise OperatorError(
+                f"Account {account} has a stop loss for every position (stop_loss_pct): it would come back with the "
+                "next run. Set a lower stop loss, or take stop_loss_pct out of the account's settings first."
+            )
         return await asyncio.to_thread(
             set_stop_loss,
             account=account,
@@ -207,6 +215,12 @@ class Platform:
                 logger.error("Account %s: %s", name, error)
                 failed.append(failed_item(name, error))
         return combine(done, failed)
+
+    def _set_missing_stops(self, account: str) -> tuple[Item, ...]:
+        percent = self.settings.effective_accounts[account].stop_loss_pct
+        if percent is None:
+            return ()
+        return set_missing_stops(account=account, percent_below=percent, store=self.portfolio, market=self.market)
 
     def _check_account(self, account: str) -> None:
         if account not in self.accounts:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -36,13 +37,21 @@ TEST_VARIABLES = {"FKS_REAL_DATA", "FKS_ROOT"}  # read by tests and by prefect.y
 
 
 class AccountSettings(BaseModel):
-    """One account: ``FKS_ACCOUNTS__MAIN__KIND=live``, ``FKS_ACCOUNTS__MAIN__API_KEY=…``."""
+    """One account: ``FKS_ACCOUNTS__MAIN__KIND=live``, ``FKS_ACCOUNTS__MAIN__API_KEY=…``.
+
+    Attributes:
+        kind: Live or paper.
+        api_key: Of the exchange; live only.
+        api_secret: Of the exchange; live only.
+        stop_loss_pct: Every open position without a stop loss gets one so far below its cost or price, the lower one.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: AccountKind = AccountKind.PAPER
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
+    stop_loss_pct: Annotated[Decimal, Field(gt=0, lt=100)] | None = None
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Self:
@@ -166,7 +175,7 @@ class Settings(BaseSettings):
             return self.accounts
         if self.exchange == SIMULATOR:
             keys = {"api_key": SecretStr("simulator-key"), "api_secret": SecretStr("simulator-secret")}
-            return {"demo": AccountSettings(kind=AccountKind.LIVE, **keys)}
+            return {"demo": AccountSettings(kind=AccountKind.LIVE, stop_loss_pct=Decimal(8), **keys)}
         return {"paper": AccountSettings()}
 
 

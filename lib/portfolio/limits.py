@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from decimal import Decimal
 
 from lib.errors import OperatorError
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
 from lib.ports import Clock
-from lib.results import Item, Status, TaskResult, calc_status
+from lib.results import Item, Status, TaskResult
 from lib.units import floor_to_step
 
 TASK = "set_stop_loss"
@@ -59,12 +58,19 @@ def set_stop_loss(
         f"stop loss {_number(new_stop)} (was {_number(held.stop_loss)}), "
         f"take profit {_number(new_target)} (was {_number(held.take_profit)})"
     )
-    return _conclude([Item(name=held.name, status=Status.OK, detail=detail)], started_at, clock)
+    return TaskResult(
+        task=TASK,
+        status=Status.OK,
+        counts={"stops set": 1},
+        items=(Item(name=held.name, status=Status.OK, detail=detail),),
+        started_at=started_at,
+        finished_at=clock.now(),
+    )
 
 
 def set_missing_stops(
-    *, account: str, percent_below: Decimal, store: PortfolioStore, market: MarketFacts, clock: Clock
-) -> TaskResult:
+    *, account: str, percent_below: Decimal, store: PortfolioStore, market: MarketFacts
+) -> tuple[Item, ...]:
     """Give every open position without a stop loss one, so far below its average cost or its price, the lower of both.
 
     The stop is cut down to the symbol's price step. Average cost 100, price 90, 10 percent: 81.
@@ -74,11 +80,12 @@ def set_missing_stops(
         percent_below: Above 0 and below 100.
         store: Where positions are.
         market: Stored symbols, for their price steps.
-        clock: Now.
+
+    Returns:
+        An item for each position that had none.
     """
     if not (percent_below.is_finite() and 0 < percent_below < 100):
         raise OperatorError(f"Expected a percentage between 0 and 100, was {percent_below}.")
-    started_at = clock.now()
     bare = [held for held in store.load_held(account) if held.stop_loss is None]
     listings = market.load_listings({held.symbol for held in bare})
     items = []
@@ -90,7 +97,7 @@ def set_missing_stops(
         step = listings[held.symbol].price_step if held.symbol in listings else None
         stop = floor_to_step(stop, step) if step else round(stop, 8)
         items.append(_set_missing(held, stop, store))
-    return _conclude(items, started_at, clock)
+    return tuple(items)
 
 
 def _set_missing(held: HeldPosition, stop: Decimal, store: PortfolioStore) -> Item:
@@ -146,17 +153,6 @@ def _find_contradiction(stop_loss: Decimal | None, take_profit: Decimal | None) 
     if stop_loss is None or take_profit is None or stop_loss < take_profit:
         return None
     return f"Expected the stop loss {_number(stop_loss)} below the take profit {_number(take_profit)}."
-
-
-def _conclude(items: list[Item], started_at: datetime, clock: Clock) -> TaskResult:
-    return TaskResult(
-        task=TASK,
-        status=calc_status(TASK, items),
-        counts={"stops set": sum(item.status is Status.OK for item in items)},
-        items=tuple(items),
-        started_at=started_at,
-        finished_at=clock.now(),
-    )
 
 
 def _number(number: Decimal | None) -> str:

@@ -178,9 +178,7 @@ async def test_a_second_run_costs_one_request_for_balances_and_one_for_prices(ch
 
 async def test_a_stop_loss_is_triggered_told_once_and_ended_by_a_sale_by_hand(chain: Chain, hand: ccxt.binance) -> None:
     await chain.update()
-    set_missing_stops(
-        account=ACCOUNT, percent_below=Decimal(10), store=chain.store, market=chain.market, clock=chain.clock
-    )
+    set_missing_stops(account=ACCOUNT, percent_below=Decimal(10), store=chain.store, market=chain.market)
     assert chain.check().counts["watched"] == 5
     (sol,) = [held for held in chain.store.load_held(ACCOUNT) if held.symbol == "SOL/USDT"]
     assert sol.stop_loss is not None
