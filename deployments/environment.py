@@ -43,6 +43,7 @@ def base_environment(home: Path, addresses: Addresses) -> dict[str, str]:
     ours = {
         "FKS_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
+        "TMPDIR": str(home / "tmp"),  # Prefect's runner makes /tmp/runner_storage, which then is closed to other users
         "PREFECT_API_URL": addresses.api_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",

@@ -6,6 +6,7 @@
     <home>/prefect/     PREFECT_HOME of every Prefect process
     <home>/simulator/   the simulator's books
     <home>/logs/        one log a program
+    <home>/tmp/         TMPDIR of every program
     <home>/stack.lock   held by the running `fks up`
     <home>/stack.json   what that one started
 """

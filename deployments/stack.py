@@ -132,6 +132,7 @@ def running_stack(
         for name in home.end_leftovers(folder):
             display.note(f"Ended {name}, which an earlier, killed stack had left running.")
         stops.callback(home.remove_record, folder)
+        (folder / "tmp").mkdir(exist_ok=True)
         stack = Stack(settings, folder, display, _choose_addresses(settings, display), stopping)
         _start_database(stack, stops)
         if stack.addresses.simulator_port is not None:

@@ -89,6 +89,7 @@ def prefect_server(database_server: postgres.Server, session_home: Path) -> Iter
     home = session_home / f"prefect-{os.getpid()}"
     addresses = environment.Addresses(prefect_port=free_port(), simulator_port=None)
     base = environment.base_environment(home, addresses)
+    (home / "tmp").mkdir(parents=True)
     name = f"prefect_{os.getpid()}"
     database_server.ensure_database(name)
     env = environment.server_environment(base, database_server.url(name, "asyncpg"))
