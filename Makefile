@@ -1,5 +1,6 @@
 # make run: a running platform. make test: lint, types, tests. Both work on a fresh clone.
-PYTHON ?= python3
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
@@ -34,6 +35,7 @@ lock: $(VENV)/bin/uv
 	$(BIN)/uv pip compile -q --group installer --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-installer.txt
 
 $(VENV)/bin/uv: requirements-installer.txt
+	@test -n "$(PYTHON)" || { echo "FKS needs Python 3.11, 3.12 or 3.13; none was found. Install one, or name it: make run PYTHON=/path/to/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -q --require-hashes -r requirements-installer.txt
 	@touch $@
