@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,10 @@ class Simulator:
         """Forget used weight and counts, so that the next measurement starts a fresh minute."""
         httpx.post(f"{self.url}/control/usage/reset", json={}, trust_env=False).raise_for_status()
 
+    def set_clock(self, to: datetime) -> None:
+        """Move exchange time, of a simulator that was started with a clock to be driven."""
+        httpx.post(f"{self.url}/control/clock/set", json={"at": to.isoformat()}, trust_env=False).raise_for_status()
+
     def load_symbols(self) -> list[str]:
         """Return the names of its symbols as "BTC/USDT", in order."""
         answer = httpx.get(f"{self.url}/api/v3/exchangeInfo", timeout=30, trust_env=False).raise_for_status().json()
@@ -75,10 +80,13 @@ class Simulator:
 
 
 @contextmanager
-def running_simulator(symbols: int, weight_limit: int = PRODUCTION_WEIGHT) -> Iterator[Simulator]:
-    """Run a simulator with its own real clock in a process of its own, on a free port."""
+def running_simulator(
+    symbols: int, weight_limit: int = PRODUCTION_WEIGHT, clock: datetime | None = None
+) -> Iterator[Simulator]:
+    """Run a simulator in a process of its own, on a free port; with `clock` its time only moves when it is told to."""
     with temporary_folder() as folder:
         options = ["--port", "0", "--symbols", str(symbols), "--weight-limit", str(weight_limit)]
+        options += ["--clock", f"{clock:%Y-%m-%dT%H:%M:%S}"] if clock else []
         command = [sys.executable, "-m", "deployments", "simulator", *options]
         child = Child("simulator", command, {**os.environ, "PYTHONUNBUFFERED": "1"}, folder / "simulator.log")
         child.start()

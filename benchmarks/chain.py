@@ -1,0 +1,226 @@
+"""Chain: critical-path from its scheduled instant to Completed on the whole stack, for 10, 100 and 500 symbols.
+
+The stack is that of `fks up` in a temporary home. Only two things differ from production, so that minutes suffice: the
+deployment runs every minute instead of every five, and the timeframes are 1m, 5m, 15m, 1h instead of 5m, 1h, 4h, 1d. So
+each chain finds one due candle a symbol, every fifth one two, as at full hours in production.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import httpx
+import psutil
+from rich.console import Console
+
+from benchmarks.measuring import render_spread, show_table
+from benchmarks.servers import temporary_folder
+from deployments.display import Display
+from deployments.specification import TAG
+from deployments.stack import Stack, running_stack
+from lib.settings import load_settings
+from lib.simulator.instruments import make_profiles
+
+DEPLOYMENT = "critical-path/every-5-minutes"
+SIZES = (10, 100, 500)
+INSTANTS = 6
+SHORT_HISTORY = {"1m": 1, "5m": 1, "15m": 1, "1h": 1}
+LONG_HISTORY = {"1m": 14, "5m": 30, "15m": 90, "1h": 730}
+EVERY_MINUTE = {"interval": 60, "anchor_date": "2026-01-01T00:00:02+00:00", "timezone": "UTC"}
+PATIENCE_SECONDS = 900.0  # of one stack, beyond its instants
+
+
+@dataclass(frozen=True)
+class Chain:
+    """One scheduled run, in seconds after its instant.
+
+    Attributes:
+        name: What it says that it did.
+        began: Its flow function began.
+        ended: It was Completed.
+        tasks: Seconds of each task.
+    """
+
+    name: str
+    state: str
+    began: float
+    ended: float
+    tasks: Mapping[str, float]
+
+
+@dataclass
+class Memory:
+    """The most memory of each flow process, in megabytes, by process id."""
+
+    peaks: dict[int, float] = field(default_factory=dict)
+
+    def watch(self, worker: psutil.Process, done: threading.Event) -> None:
+        """Look at the worker's flow processes until told to stop."""
+        while not done.wait(0.25):
+            for process in worker.children(recursive=True):
+                self._look(process.pid)
+
+    def _look(self, pid: int) -> None:
+        try:
+            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        except OSError:
+            return  # it has just ended
+        peak = next((line.split()[1] for line in lines if line.startswith("VmHWM")), None)
+        if peak is not None:
+            self.peaks[pid] = max(self.peaks.get(pid, 0.0), int(peak) / 1024)
+
+
+def run() -> None:
+    cases = [*((symbols, SHORT_HISTORY) for symbols in SIZES), (SIZES[0], LONG_HISTORY)]
+    table = []
+    for symbols, history in cases:
+        chains, memory = measure(symbols, history)
+        for chain in chains:
+            print(f"{symbols} symbols: {chain.ended:5.2f} s  {chain.state}: {chain.name}", flush=True)
+        table.append(_to_row(f"{symbols}{', long history' if history is LONG_HISTORY else ''}", chains, memory))
+    show_table(
+        (
+            "symbols",
+            "instant to Completed, s",
+            "until it begins",
+            "sync",
+            "positions",
+            "stops",
+            "send",
+            "peak memory, MB",
+        ),
+        table,
+    )
+
+
+def measure(symbols: int, history: Mapping[str, int]) -> tuple[list[Chain], Memory]:
+    """Run a stack, let it fetch the history, and follow the next scheduled chains."""
+    memory, done = Memory(), threading.Event()
+    with temporary_folder() as folder, _stack(folder, symbols, history) as stack, _server(stack) as http:
+        deployment = _prepare(stack, http)
+        worker = stack.children["worker"].process
+        assert worker is not None
+        watcher = threading.Thread(target=memory.watch, args=(psutil.Process(worker.pid), done))
+        watcher.start()
+        try:
+            return _follow(http, deployment, datetime.now(UTC)), memory
+        finally:
+            done.set()
+            watcher.join()
+
+
+def _server(stack: Stack) -> httpx.Client:
+    return httpx.Client(base_url=stack.addresses.api_url, timeout=30, trust_env=False)
+
+
+@contextmanager
+def _stack(folder: Path, symbols: int, history: Mapping[str, int]) -> Iterator[Stack]:
+    """Run the stack of `fks up`; its programs read their settings from the environment, so they are set there."""
+    names = [profile.instrument.base for profile in make_profiles(symbols).values()]
+    ours = {
+        "FKS_HOME": str(folder),
+        "FKS_PREFECT_PORT": str(_free_port()),
+        "FKS_SIMULATOR_PORT": str(_free_port()),
+        "FKS_MAINS": json.dumps(names[:3]),
+        "FKS_ALTS": json.dumps(names[3:]),
+        "FKS_HISTORY_DAYS": json.dumps(dict(history)),
+    }
+    before = dict(os.environ)
+    os.environ.update(ours)
+    try:
+        with (folder / "display.log").open("w") as log:
+            options = ("--symbols", str(symbols))
+            display = Display(Console(file=log, width=120))
+            with running_stack(load_settings(), display, threading.Event(), simulator_options=options) as stack:
+                yield stack
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _prepare(stack: Stack, http: httpx.Client) -> str:
+    """Fetch the history by chains started by hand, then let the deployment run every minute; returns its id."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with stack.api as api:
+        deployment = next(found.id for found in api.load_deployments(TAG) if found.name == DEPLOYMENT)
+        while True:
+            run_id = api.start_run(deployment)
+            while not (run := api.load_run(run_id)).is_over:
+                _check_patience(deadline)
+                time.sleep(1)
+            if run.state != "Completed":
+                raise RuntimeError(f"The chain that fetches the history ended {run.state}: {run.name}")
+            if "goes on" not in run.name:
+                break
+    schedule = http.get(f"/deployments/{deployment}/schedules").raise_for_status().json()[0]
+    changed = {"schedule": EVERY_MINUTE, "active": True}
+    http.patch(f"/deployments/{deployment}/schedules/{schedule['id']}", json=changed).raise_for_status()
+    return deployment
+
+
+def _follow(http: httpx.Client, deployment: str, since: datetime) -> list[Chain]:
+    """Wait until enough of the runs that were scheduled for instants after `since` have ended, and return them."""
+    deadline = time.monotonic() + 60 * INSTANTS + PATIENCE_SECONDS
+    ended = {
+        "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}},
+        "deployment_id": {"any_": [deployment]},
+        "expected_start_time": {"after_": since.isoformat()},
+    }
+    while True:
+        runs = _ask(http, "/flow_runs/filter", flow_runs=ended, sort="START_TIME_ASC")
+        scheduled = [run for run in runs if run["auto_scheduled"]]
+        if len(scheduled) >= INSTANTS:
+            return [_to_chain(http, run) for run in scheduled]
+        _check_patience(deadline)
+        time.sleep(5)
+
+
+def _to_chain(http: httpx.Client, run: dict[str, Any]) -> Chain:
+    tasks = _ask(http, "/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    due = datetime.fromisoformat(run["expected_start_time"])
+    return Chain(
+        name=run["name"],
+        state=run["state_name"],
+        began=(datetime.fromisoformat(run["start_time"]) - due).total_seconds(),
+        ended=(datetime.fromisoformat(run["end_time"]) - due).total_seconds(),
+        tasks={task["name"].split("-")[0]: float(task["total_run_time"]) for task in tasks},
+    )
+
+
+def _to_row(symbols: str, chains: Sequence[Chain], memory: Memory) -> tuple[str, ...]:
+    names = ("sync_market_data", "update_positions", "check_stop_loss", "send_notifications")
+    tasks = [f"{median(chain.tasks.get(name, 0.0) for chain in chains):.2f}" for name in names]
+    return (
+        symbols,
+        render_spread([chain.ended for chain in chains]),
+        f"{median(chain.began for chain in chains):.2f}",
+        *tasks,
+        f"{max(memory.peaks.values()):.0f}",
+    )
+
+
+def _ask(http: httpx.Client, path: str, **body: Any) -> list[dict[str, Any]]:
+    answer: list[dict[str, Any]] = http.post(path, json=body).raise_for_status().json()
+    return answer
+
+
+def _check_patience(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise RuntimeError("The chains did not complete in time.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
