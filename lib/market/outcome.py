@@ -46,11 +46,15 @@ class Outcome:
     def to_item(self, series: Series, *, now: datetime, settle: timedelta) -> Item:
         """Return the item to report.
 
-        A late candle is normal within seconds of its close; after `settle` it is a failure.
+        A late candle is normal within seconds of its close; after `settle` it is a failure. An impossible candle is a
+        failure too, of a part when something else was stored.
         """
         if problem := self.find_problem(now=now, settle=settle):
-            retryable = isinstance(self.error, RetryableError)
-            return Item(name=str(series), status=Status.FAILED, detail=problem, retryable=retryable)
+            is_part = self.error is None and self.inserted > 0
+            status = Status.PARTIAL if is_part else Status.FAILED
+            return Item(
+                name=str(series), status=status, detail=problem, retryable=isinstance(self.error, RetryableError)
+            )
         if self.skipped is not None:
             return Item(name=str(series), status=Status.SKIPPED, detail=self.skipped)
         if self.inserted or self.revised or self.verified_absent or self.is_unfinished:

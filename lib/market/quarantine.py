@@ -22,12 +22,14 @@ class SymbolReview:
         states: By symbol; one that is missing here was never reviewed, and counts as trading.
         quarantined: Those that this review found not to trade any more.
         released: Those that this review found to trade again.
-        error: Why the exchange's list could not be refreshed.
+        asked: Whether the exchange was asked for its list.
+        error: Why the list could not be refreshed.
     """
 
     states: Mapping[str, SymbolState]
     quarantined: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
+    asked: bool = False
     error: FksError | None = None
 
     def find_obstacle(self, symbol: str) -> str | None:
@@ -36,15 +38,6 @@ class SymbolReview:
         if state is None or state.status is SymbolStatus.TRADING:
             return None
         return f"quarantined: {state.status} on the exchange"
-
-    def then(self, later: SymbolReview) -> SymbolReview:
-        """Return this review, brought up to date by a later one of some symbols."""
-        return SymbolReview(
-            {**self.states, **later.states},
-            self.quarantined | later.quarantined,
-            self.released | later.released,
-            later.error or self.error,
-        )
 
 
 async def review_symbols(
@@ -75,13 +68,13 @@ async def review_symbols(
     except (DatabaseUnavailable, EnvironmentRefused):
         raise
     except FksError as error:
-        return SymbolReview(before, error=error)
+        return SymbolReview(before, asked=True, error=error)
     missing = [name for name in names if name not in listed]
     await desk.call(desk.session.save_symbols, listed.values(), missing=missing, groups=groups, at=now)
     after = await desk.call(desk.session.load_symbols, names)
     was_trading = {name for name in names if name not in before or before[name].status is SymbolStatus.TRADING}
     trades = {name for name, state in after.items() if state.status is SymbolStatus.TRADING}
-    return SymbolReview(after, frozenset(was_trading - trades), frozenset(trades - was_trading))
+    return SymbolReview(after, frozenset(was_trading - trades), frozenset(trades - was_trading), asked=True)
 
 
 def _is_recent(state: SymbolState, now: datetime) -> bool:

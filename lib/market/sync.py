@@ -141,12 +141,12 @@ class _Visit:
 
         source = CandleSource(self.exchange, now, self.options.concurrency)
         async with open_desk(self.store) as desk:
-            review = await self._review(desk, {series.symbol for series in wanted}, now(), at_once=False)
+            names = {series.symbol for series in wanted}
+            review = await self._review(desk, names, now(), at_once=False)
             run = SyncRun(to_job(now), source, desk, self.options, self.show)
             await run.work_on([one for one in wanted if not (skip_quarantined and review.find_obstacle(one.symbol))])
-            failing = {one.symbol for one, outcome in run.outcomes.items() if outcome.is_about_symbol}
-            if failing:
-                review = review.then(await self._review(desk, failing, now(), at_once=True))
+            if not review.asked and any(outcome.is_about_symbol for outcome in run.outcomes.values()):
+                review = await self._review(desk, names, now(), at_once=True)
         items = list_items(wanted, run.outcomes, review, now=now(), settle=self.options.settle)
         quarantined = {one.symbol for one in wanted if review.find_obstacle(one.symbol)}
         return SyncResult(
