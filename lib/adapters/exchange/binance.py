@@ -79,7 +79,8 @@ class BinanceExchange:
         limit = min(limit, MOST_CANDLES)
         what = f"klines of {symbol} {timeframe}"
         params = {"symbol": to_id(symbol), "interval": timeframe, "startTime": to_milliseconds(since), "limit": limit}
-        answer = await self._ask(what, KLINES_WEIGHT, partial(self._link.client.publicGetKlines, params), symbol)
+        call = partial(self._link.client.publicGetKlines, params)
+        answer = await self._link.send(Request(what, KLINES_WEIGHT, call, symbol, can_wait=True))
         return to_candle_page(
             answer,
             where=f"{self.name} {what}",
@@ -105,5 +106,5 @@ class BinanceExchange:
         """Release connections."""
         await self._link.close()
 
-    async def _ask(self, what: str, weight: int, call: Callable[[], Any], symbol: str | None = None) -> Any:
-        return await self._link.send(Request(what, weight, call, symbol))
+    async def _ask(self, what: str, weight: int, call: Callable[[], Any]) -> Any:
+        return await self._link.send(Request(what, weight, call))

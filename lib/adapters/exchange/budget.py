@@ -23,6 +23,8 @@ from lib.units import EPOCH
 
 WINDOW = timedelta(minutes=1)
 MARGIN = timedelta(milliseconds=500)
+# Of each minute's weight, what candles leave for prices and accounts: a backfill must not blind the stop-loss check.
+RESERVED_RATIO = 0.1
 FIRST_PAUSE = timedelta(seconds=60)  # 429 without Retry-After
 FIRST_BAN = timedelta(seconds=120)  # 418 without Retry-After
 LONGEST_PAUSE = timedelta(days=3)  # the longest ban Binance documents
@@ -120,18 +122,23 @@ class WeightBudget:
         self._turn = asyncio.Lock()  # one asks the database, the others queue: in order, and without a stampede
         self._newest = Taken(EPOCH, 0)
 
-    async def acquire(self, weight: int) -> Taken:
+    async def acquire(self, weight: int, *, can_wait: bool = False) -> Taken:
         """Wait until `weight` may be spent, and take it.
+
+        Args:
+            weight: Of the request.
+            can_wait: It leaves the reserve of each minute to requests that cannot wait.
 
         Raises:
             RateLimited: The wait would be longer than the limit; `retry_at` says until when.
             DatabaseUnavailable: The shared sums cannot be reached.
         """
+        limit = int(self._limit * (1 - RESERVED_RATIO)) if can_wait else self._limit
         async with self._turn:
             waited = timedelta()
             while True:
                 now = self._clock.now()
-                outcome = await asyncio.to_thread(self._ledger.take, self._exchange, weight, self._limit, now)
+                outcome = await asyncio.to_thread(self._ledger.take, self._exchange, weight, limit, now)
                 if isinstance(outcome, Taken):
                     self._newest = max(outcome, self._newest, key=lambda taken: taken.window_started_at)
                     return outcome

@@ -37,12 +37,14 @@ class Request:
         weight: What the exchange charges for it.
         call: Sends it.
         symbol: The symbol asked for, if one is.
+        can_wait: It leaves the reserve of each minute's weight to others.
     """
 
     what: str
     weight: int
     call: Callable[[], Awaitable[Any]]
     symbol: str | None = None
+    can_wait: bool = False
 
 
 @dataclass
@@ -151,7 +153,7 @@ class Link:
             logger.info("%s: %s", self.name, self.traffic)
 
     async def _send(self, request: Request, *, may_repeat: bool) -> Any:
-        taken = await self._acquire(request.weight)
+        taken = await self._acquire(request)
         with expect_reply(self.client.apiKey, self.client.secret) as reply:
             try:
                 with self.traffic.flight():
@@ -174,13 +176,13 @@ class Link:
             )
         return await self._send(request, may_repeat=False)
 
-    async def _acquire(self, weight: int) -> Taken:
+    async def _acquire(self, request: Request) -> Taken:
         started = time.perf_counter()
         try:
-            taken = await self._budget.acquire(weight)
+            taken = await self._budget.acquire(request.weight, can_wait=request.can_wait)
         finally:
             self.traffic.budget_seconds += time.perf_counter() - started
-        self.traffic.weight += weight
+        self.traffic.weight += request.weight
         return taken
 
     async def _judge(self, error: Exception, reply: Reply, request: Request) -> FksError:

@@ -130,6 +130,14 @@ async def test_a_short_wait_for_the_next_minute_is_waited(ledger: BudgetStore, c
     assert clock.slept == [20 + MARGIN.total_seconds()]
 
 
+async def test_candles_leave_a_tenth_of_the_minute_to_prices(ledger: BudgetStore, clock: DrivenClock) -> None:
+    budget = WeightBudget(ledger, HOST, limit=100, max_wait=timedelta(), clock=clock, sleep=clock.sleep)
+    await budget.acquire(90, can_wait=True)
+    with pytest.raises(RateLimited):
+        await budget.acquire(1, can_wait=True)
+    assert await budget.acquire(10) == Taken(MINUTE, 100)
+
+
 async def test_a_long_wait_is_an_error_that_says_until_when(ledger: BudgetStore, clock: DrivenClock) -> None:
     clock.instant = MINUTE + seconds(10)
     budget = budget_of(ledger, clock)
@@ -165,12 +173,12 @@ async def test_each_request_takes_its_weight_and_believes_the_header(
     peer.reply("klines", Answer([], headers={"X-MBX-USED-WEIGHT-1M": "2"}))
     await exchange.fetch_candles("BTC/USDT", "5m", NOW)
     assert used(budget_engine) == (2, None)
-    peer.reply("klines", Answer([], headers={"X-MBX-USED-WEIGHT-1M": "5990"}))  # someone else at this address
+    peer.reply("klines", Answer([], headers={"X-MBX-USED-WEIGHT-1M": "5390"}))  # someone else at this address
     await exchange.fetch_candles("BTC/USDT", "5m", NOW)
-    assert used(budget_engine) == (5990, 5990)
+    assert used(budget_engine) == (5390, 5390)
     peer.reply("klines", Answer([], headers={"X-MBX-USED-WEIGHT-1M": "12"}))
     await exchange.fetch_candles("BTC/USDT", "5m", NOW)
-    assert used(budget_engine) == (5992, 5990)
+    assert used(budget_engine) == (5392, 5390)
 
 
 def used(engine: Engine) -> tuple[int, int | None]:
@@ -200,8 +208,8 @@ async def test_two_processes_together_never_exceed_the_limit(peer: Peer, ledger:
     first, second = await asyncio.gather(
         *(spend_in_another_process(peer, budget_url, limit=100, requests=40) for _ in range(2))
     )
-    assert peer.count("klines") == 50  # of weight 2 each
-    assert first + second == {"ok": 50, "RateLimited": 30}
+    assert peer.count("klines") == 45  # of weight 2 each; the last tenth is not for candles
+    assert first + second == {"ok": 45, "RateLimited": 35}
     assert first["ok"] > 0
     assert second["ok"] > 0
 
