@@ -27,6 +27,7 @@ def forget_usage(simulator: Simulator, fks: Fks) -> None:
 def show_traffic(what: str, synced: Sequence[Synced]) -> None:
     """Print what our synchronisation did with the exchange, and how long it waited for what."""
     last = synced[-1]
+    busy = [100 * one.cpu_seconds / one.seconds for one in synced]
     rows = [
         ("seconds of sync_market_data", render_spread([one.seconds for one in synced])),
         ("requests, weight", f"{last.requests:,}, {last.weight:,}"),
