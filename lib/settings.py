@@ -33,6 +33,7 @@ from lib.portfolio.accounts import AccountKind
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SIMULATOR = "simulator"
+ENV_FILE = "FKS_ENV_FILE"  # names another file than .env; empty: none. The demo sets it, for itself and its flows
 TEST_VARIABLES = {"FKS_REAL_DATA", "FKS_ROOT"}  # read by tests and by prefect.yaml, not by Settings
 
 
@@ -186,9 +187,9 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: Names each setting that is wrong or unknown, why, and the nearest known name. Never a value.
     """
     try:
-        env_file = Settings.model_config.get("env_file")
-        _refuse_unknown([*os.environ, *(dotenv_values(env_file) if isinstance(env_file, Path) else ())])
-        return Settings(**overrides)
+        env_file = _find_env_file()
+        _refuse_unknown([*os.environ, *(dotenv_values(env_file) if env_file else ())])
+        return Settings(_env_file=env_file, **overrides)
     except ValidationError as error:
         lines = [
             f"FKS_{'__'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"
@@ -197,11 +198,21 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("Settings are wrong. " + "; ".join(lines)) from None
 
 
+def _find_env_file() -> Path | None:
+    named = os.environ.get(ENV_FILE)
+    if named is None:
+        usual = Settings.model_config.get("env_file")
+        return usual if isinstance(usual, Path) else None
+    if named and not (Path(named).is_absolute() and Path(named).is_file()):  # a flow runs in another folder
+        raise SettingsError(f"Expected the full path of a file in {ENV_FILE}, was {named}. Leave it empty for no file.")
+    return Path(named) if named else None
+
+
 def _refuse_unknown(variables: Iterable[str]) -> None:
     known = {f"FKS_{name.upper()}" for name in Settings.model_fields}
     for variable in variables:
         head = variable.split("__")[0].upper()
-        if not head.startswith("FKS_") or head in known or head in TEST_VARIABLES:
+        if not head.startswith("FKS_") or head in known | TEST_VARIABLES | {ENV_FILE}:
             continue
         near = difflib.get_close_matches(head, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else "See docs/operations.md for the settings."

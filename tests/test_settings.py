@@ -83,3 +83,19 @@ def test_secrets_are_masked_in_the_settings_themselves(monkeypatch: pytest.Monke
     monkeypatch.setenv("FKS_ACCOUNTS__MAIN__API_SECRET", "very-secret-secret")
     monkeypatch.setenv("FKS_DATABASE_URL", "postgresql://fks:very-secret-password@127.0.0.1/fks")
     assert "very-secret" not in repr(load_settings())
+
+
+def test_another_env_file_or_none_takes_the_place_of_the_usual_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / ".env").write_text("FKS_QUOTE_ASSET=EUR\n")
+    (tmp_path / "other.env").write_text("FKS_QUOTE_ASSET=USDC\n")
+    assert load_settings().quote_asset == "EUR"
+    monkeypatch.setenv("FKS_ENV_FILE", str(tmp_path / "other.env"))
+    assert load_settings().quote_asset == "USDC"
+    monkeypatch.setenv("FKS_ENV_FILE", "")
+    assert load_settings().quote_asset == "USDT"
+    for wrong in (str(tmp_path / "absent.env"), "other.env"):
+        monkeypatch.setenv("FKS_ENV_FILE", wrong)
+        with pytest.raises(SettingsError, match="Expected the full path of a file in FKS_ENV_FILE"):
+            load_settings()
