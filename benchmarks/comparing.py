@@ -35,10 +35,7 @@ def show_traffic(what: str, synced: Sequence[Synced]) -> None:
         ("requests in flight, most", f"{max(one.in_flight_peak for one in synced)}"),
         ("requests in flight, mean", render_spread([one.in_flight_mean for one in synced], 1)),
         ("processor seconds of our process meanwhile", render_spread([one.cpu_seconds for one in synced])),
-        (
-            "share of time on a processor, % (the rest is waiting)",
-            render_spread([100 * one.cpu_seconds / one.seconds for one in synced], 0),
-        ),
+        ("share of time on a processor, % (the rest is waiting)", render_spread(busy, 0)),
         ("a request's wait for the exchange's answer, ms", render_spread([one.reply_ms for one in synced], 1)),
         ("a request's wait for its turn at the shared weight, ms", render_spread([one.budget_ms for one in synced], 1)),
         ("seconds of the process, start to end", render_spread([one.process_seconds for one in synced])),
