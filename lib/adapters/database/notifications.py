@@ -97,7 +97,7 @@ class NotificationStore:
             .limit(limit)
         )
         with database_errors("reading new messages"), self._begin() as connection:
-            return {row.notification_id: _to_message(row) for row in connection.execute(wanted)}
+            return {row.notification_id: to_message(row) for row in connection.execute(wanted)}
 
     def save_routes(self, routes: Mapping[int, Sequence[str]], now: datetime) -> None:
         """Create the deliveries of each message, once per channel."""
@@ -142,7 +142,7 @@ class NotificationStore:
         return Delivery(
             delivery_id=row.delivery_id,
             channel=row.channel,
-            message=_to_message(row),
+            message=to_message(row),
             attempts=row.attempts,
             parts_sent=row.parts_sent,
             doubts=row.doubts,
@@ -213,7 +213,8 @@ class NotificationStore:
         return {key: severity == Severity.URGENT for key, severity in connection.execute(routed)}
 
 
-def _to_message(row: Row[Any]) -> Message:
+def to_message(row: Row[Any]) -> Message:
+    """Return the message of a row of `notifications`."""
     return Message(
         type=MessageType(row.type),
         severity=Severity(row.severity),

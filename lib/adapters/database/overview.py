@@ -1,0 +1,87 @@
+"""What is stored, at a glance: read by people, never written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Engine, select, text
+
+from lib.adapters.database.engine import database_errors
+from lib.adapters.database.notifications import to_message
+from lib.adapters.database.portfolio_rows import table_of
+from lib.adapters.database.tables.notifications import NotificationRow
+from lib.market.series import Series
+from lib.notifications.messages import Message
+
+NOTIFICATIONS = table_of(NotificationRow)
+SERIES = text("""
+    SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, synced_at, error,
+        COALESCE(gaps.open, '0') AS open, COALESCE(gaps.absent, '0') AS absent
+    FROM sync_status
+    LEFT JOIN (
+        SELECT symbol, timeframe, count(*) AS candles, min(opened_at) AS oldest_at, max(opened_at) AS newest_at
+        FROM candles GROUP BY symbol, timeframe
+    ) AS stored USING (symbol, timeframe)
+    LEFT JOIN (
+        SELECT symbol, timeframe,
+            sum(ends_at - starts_at) FILTER (WHERE state = 'open') AS open,
+            sum(ends_at - starts_at) FILTER (WHERE state = 'verified_absent') AS absent
+        FROM candle_gaps GROUP BY symbol, timeframe
+    ) AS gaps USING (symbol, timeframe)
+    ORDER BY timeframe, symbol
+""")
+
+
+@dataclass(frozen=True)
+class StoredSeries:
+    """One series as it lies in the tables: its candles are counted, not taken from its status.
+
+    Attributes:
+        series: Which.
+        candles: Stored ones.
+        oldest_at: Open time of the first; None without any.
+        newest_at: Open time of the last.
+        open_gaps: Candles missing so far.
+        verified_absent: Candles that the exchange itself does not have.
+        synced_at: The last success, exchange time.
+        error: What went wrong last; None after a success.
+    """
+
+    series: Series
+    candles: int
+    oldest_at: datetime | None
+    newest_at: datetime | None
+    open_gaps: int
+    verified_absent: int
+    synced_at: datetime | None
+    error: str | None
+
+
+def load_series(engine: Engine) -> list[StoredSeries]:
+    """Return every series that was ever synchronised. Reads all candles: for a look now and then."""
+    with database_errors("counting candles"), engine.connect() as connection:
+        rows = connection.execute(SERIES).all()
+    found = []
+    for row in rows:
+        series = Series(row.symbol, row.timeframe)
+        found.append(
+            StoredSeries(
+                series=series,
+                candles=row.candles,
+                oldest_at=row.oldest_at,
+                newest_at=row.newest_at,
+                open_gaps=row.open // series.width,
+                verified_absent=row.absent // series.width,
+                synced_at=row.synced_at,
+                error=row.error,
+            )
+        )
+    return found
+
+
+def load_messages(engine: Engine) -> list[Message]:
+    """Return every message of the outbox, oldest first, whether anybody was told or not."""
+    with database_errors("reading the outbox"), engine.connect() as connection:
+        rows = connection.execute(select(NOTIFICATIONS).order_by(NOTIFICATIONS.c.notification_id))
+        return [to_message(row) for row in rows]

@@ -1,0 +1,63 @@
+"""What people see at a glance is what lies in the tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import Engine
+
+from lib.adapters.database.engine import make_engine
+from lib.adapters.database.notifications import NotificationStore
+from lib.adapters.database.overview import StoredSeries, load_messages, load_series
+from lib.adapters.database.sync import DatabaseSync
+from lib.market.candles import Candle
+from lib.market.gaps import Gap, GapState, Span
+from lib.market.series import Series, SyncStatus
+from lib.market.stores import SeriesChange
+from lib.notifications.messages import Message, MessageType, Severity
+
+START = datetime(2026, 1, 2, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BTC, SOL = Series("BTC/USDT", "1h"), Series("SOL/USDT", "1h")
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()
+
+
+def make_candle(hours: int) -> Candle:
+    return Candle(START + hours * HOUR, 1.0, 2.0, 0.5, 1.5, 10.0, 15.0, 3)
+
+
+def test_candles_are_counted_and_gaps_are_told_in_candles(engine: Engine) -> None:
+    gaps = [
+        Gap(Span(START + 1 * HOUR, START + 3 * HOUR), START, GapState.VERIFIED_ABSENT),
+        Gap(Span(START + 4 * HOUR, START + 5 * HOUR), START),
+        Gap(Span(START + 6 * HOUR, START + 8 * HOUR), START),
+    ]
+    stored = [make_candle(hours) for hours in (0, 3, 5, 8)]
+    synced_at = START + 9 * HOUR
+    status = SyncStatus(START, START + 8 * HOUR, START, candle_count=77, synced_at=synced_at)
+    failed = SyncStatus(error="the exchange did not answer", consecutive_failures=1)
+    with DatabaseSync(engine).open_session() as session:
+        session.save([SeriesChange(BTC, status, stored, gaps=gaps), SeriesChange(SOL, failed)])
+    assert load_series(engine) == [
+        StoredSeries(BTC, 4, START, START + 8 * HOUR, 3, 2, synced_at, None),
+        StoredSeries(SOL, 0, None, None, 0, 0, None, "the exchange did not answer"),
+    ]
+
+
+def test_messages_come_as_they_were_recorded_oldest_first(engine: Engine) -> None:
+    messages = [
+        Message(MessageType.STOP_LOSS, Severity.URGENT, "🛑 first", "Sell.", "one", START, "http://here/1"),
+        Message(MessageType.OPERATIONS, Severity.INFO, "second", "Nothing to do.", "two", START + HOUR),
+    ]
+    outbox = NotificationStore(engine)
+    for message in messages:
+        outbox.record(message)
+    assert load_messages(engine) == messages
