@@ -34,6 +34,7 @@ from deployments.alerts import choose_channels
 from deployments.automations import PATIENCE, Patience, Told, apply_automations, plan_automations
 from deployments.blocks import AlertChannel
 from deployments.specification import POOL, QUEUE_PRIORITIES, TAG, PrefectFile, load_prefect_file
+from lib.adapters.database.engine import CONNECT_ARGS
 from lib.errors import EnvironmentRefused, SettingsError
 from lib.notifications.messages import Severity
 from lib.settings import PROJECT_ROOT, ChannelSettings, Settings
@@ -76,7 +77,7 @@ async def apply(
     async with get_client() as client:
         await _ensure_pool(client)
         deploying = asyncio.create_task(_deploy(project))
-        await _save_database_block(database_url)
+        await save_database_block(database_url)
         channels = await _save_channel_blocks(client, settings.channels)
         await apply_automations(client, plan_automations(file, _told(settings.channels, channels), ui_url, patience))
         await deploying
@@ -98,7 +99,8 @@ async def _ensure_pool(client: PrefectClient) -> None:
             await client.create_work_queue(name, priority=priority, work_pool_name=POOL)
 
 
-async def _save_database_block(url: SecretStr) -> None:
+async def save_database_block(url: SecretStr) -> None:
+    """Save the block that flows take their database from."""
     parts = make_url(url.get_secret_value())
     connector = SqlAlchemyConnector(
         connection_info=ConnectionComponents(
@@ -109,7 +111,8 @@ async def _save_database_block(url: SecretStr) -> None:
             port=parts.port,
             database=parts.database,
             query={key: str(value) for key, value in parts.query.items()} or None,
-        )
+        ),
+        connect_args=CONNECT_ARGS,
     )
     await connector.asave(DATABASE_BLOCK, overwrite=True)
 

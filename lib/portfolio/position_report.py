@@ -137,20 +137,20 @@ def _render_open(lines: Sequence[PositionLine]) -> str:
         (
             line.account,
             line.symbol,
-            format_number(line.quantity),
-            _short(line.average_cost),
-            _short(line.price),
-            f"{line.price_at:%H:%M:%S}" if line.price_at else "never",
             format_money(line.unrealized_pnl_quote, line.symbol.partition("/")[2])
             if line.unrealized_pnl_quote is not None
             else "",
             f"{line.unrealized_pnl_pct:+.2f} %" if line.unrealized_pnl_pct is not None else "",
+            _short(line.price),
             _short(line.stop_loss) or "none",
             _short(line.take_profit) or "none",
+            _short(line.average_cost),
+            format_number(line.quantity),
+            f"{line.price_at:%H:%M:%S}" if line.price_at else "never",
         )
         for line in lines
     ]
-    headers = ("account", "position", "quantity", "average cost", "price", "at (UTC)", "P&L", "P&L %", "stop", "target")
+    headers = ("account", "position", "P&L", "P&L %", "price", "stop", "target", "cost", "quantity", "priced at (UTC)")
     return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) if rows else ""
 
 
@@ -170,5 +170,5 @@ def _render_closed(lines: Sequence[ClosedLine]) -> str:
 
 
 def _short(price: Decimal | None) -> str:
-    """At most eight decimals: enough for every exchange's prices, and an average cost has eighteen."""
-    return format_number(round(price, 8)) if price is not None else ""
+    """At most eight significant digits: an average cost has eighteen decimals, and 155,189.04 says it all."""
+    return format_number(round(price, max(0, 7 - price.adjusted()))) if price is not None else ""

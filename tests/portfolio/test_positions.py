@@ -409,8 +409,7 @@ async def test_the_artifacts_table_shows_each_position_and_what_was_closed(desk:
     desk.exchange.trade("sell", "10", "0.4", symbol="ADA/USDT")
     desk.exchange.price(SOL="90")
     opened, closed = (await desk.update()).render_tables()
-    assert (
-        "| demo      | SOL/USDT   | 1          | 100            | 90      | 00:00:00   | -10.00 USDT | -10.00 % |"
-        in opened
-    )
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in opened.splitlines()]
+    expected = ["demo", "SOL/USDT", "-10.00 USDT", "-10.00 %", "90", "none", "none", "100", "1", "00:00:00"]
+    assert expected in cells
     assert "| demo      | ADA/USDT          | 2024-10-04 00:00:00 | -1.00 USDT     |" in closed
