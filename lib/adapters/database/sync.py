@@ -16,6 +16,7 @@ from lib.adapters.database import symbols
 from lib.adapters.database.copying import copy_new, copy_upsert
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.tables.market import CANDLE_GAPS, CANDLES, SYNC_STATUS
+from lib.errors import DatabaseUnavailable
 from lib.market.gaps import Gap, GapState, Span
 from lib.market.series import Series, SeriesState, SyncStatus
 from lib.market.stores import Inventory, SeriesChange
@@ -151,6 +152,8 @@ class DatabaseSyncSession:
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[Connection]:
+        if self.connection.invalidated:  # SQLAlchemy would connect anew, without our locks
+            raise DatabaseUnavailable(f"The connection with our locks was lost before {doing}; trying again.")
         with database_errors(doing), self.connection.begin():
             yield self.connection
 
