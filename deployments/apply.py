@@ -76,11 +76,10 @@ async def apply(
     file = load_prefect_file(project / "prefect.yaml")
     async with get_client() as client:
         await _ensure_pool(client)
-        deploying = asyncio.create_task(_deploy(project))
         await save_database_block(database_url)
         channels = await _save_channel_blocks(client, settings.channels)
         await apply_automations(client, plan_automations(file, _told(settings.channels, channels), ui_url, patience))
-        await deploying
+        await _deploy(project)
         await _delete_retired_deployments(client, file)
     return Applied(tuple(spec.full_name for spec in file.deployments), tuple(sorted(channels)))
 

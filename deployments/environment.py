@@ -3,38 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
-LOOPBACK = "127.0.0.1"
+from deployments.addresses import Addresses
+
 HISTORY_DAYS = 30
 HEARTBEAT_SECONDS = 30  # of a flow run; Prefect's minimum
 # Not handed down: byte code must be written once and not compiled again by every run, and the stack has a Prefect
 # server and profile of its own.
 NOT_INHERITED = {"PYTHONDONTWRITEBYTECODE", "PREFECT_PROFILE", "PREFECT_API_KEY", "PREFECT_PROFILES_PATH"}
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where the parts of one stack listen."""
-
-    prefect_port: int
-    simulator_port: int | None
-
-    @property
-    def ui_url(self) -> str:
-        """Where people look."""
-        return f"http://{LOOPBACK}:{self.prefect_port}"
-
-    @property
-    def api_url(self) -> str:
-        """Where programs ask."""
-        return f"{self.ui_url}/api"
-
-    @property
-    def simulator_url(self) -> str | None:
-        """The simulated exchange, if there is one."""
-        return None if self.simulator_port is None else f"http://{LOOPBACK}:{self.simulator_port}"
 
 
 def base_environment(home: Path, addresses: Addresses) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import threading
 import time
@@ -16,15 +15,15 @@ import httpx
 import psutil
 
 from deployments import environment, home, postgres
+from deployments.addresses import LOOPBACK, Addresses, choose_addresses
 from deployments.databases import Databases, make_embedded, make_external
 from deployments.display import Display
-from deployments.environment import LOOPBACK, Addresses
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.processes import Child, last_lines
 from deployments.specification import POOL, TAG
 from lib.adapters.database import migrate
 from lib.errors import EnvironmentRefused
-from lib.settings import PROJECT_ROOT, SIMULATOR, Settings
+from lib.settings import PROJECT_ROOT, Settings
 
 READY_SECONDS = 120.0
 FINISH_SECONDS = 20.0
@@ -133,7 +132,7 @@ def running_stack(
             display.note(f"Ended {name}, which an earlier, killed stack had left running.")
         stops.callback(home.remove_record, folder)
         (folder / "tmp").mkdir(exist_ok=True)
-        stack = Stack(settings, folder, display, _choose_addresses(settings, display), stopping)
+        stack = Stack(settings, folder, display, choose_addresses(settings, display.note), stopping)
         _start_database(stack, stops)
         if stack.addresses.simulator_port is not None:
             _start_simulator(stack, stops, simulator_options)
@@ -142,36 +141,6 @@ def running_stack(
         stops.callback(_switch_dead_man_off, stack)
         _start_worker(stack, stops)
         yield stack
-
-
-def _choose_addresses(settings: Settings, display: Display) -> Addresses:
-    simulator = _choose_port(settings, "simulator_port", display) if settings.exchange == SIMULATOR else None
-    return Addresses(_choose_port(settings, "prefect_port", display), simulator)
-
-
-def _choose_port(settings: Settings, name: str, display: Display) -> int:
-    """Return the port of the settings; where it is taken and nobody asked for it, the next free one."""
-    wanted: int = getattr(settings, name)
-    if _is_free(wanted):
-        return wanted
-    variable = f"FKS_{name.upper()}"
-    if name in settings.model_fields_set:
-        raise EnvironmentRefused(f"Port {wanted} ({variable}) is taken. Stop what uses it, or set another port.")
-    free = next((port for port in range(wanted + 1, wanted + 80) if _is_free(port)), None)
-    if free is None:
-        raise EnvironmentRefused(f"Ports {wanted} to {wanted + 79} are all taken. Set {variable} to a free one.")
-    display.note(f"Port {wanted} is taken; using {free} instead. {variable} sets another.")
-    return free
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((LOOPBACK, port))
-        except OSError:
-            return False
-    return True
 
 
 def _start_database(stack: Stack, stops: ExitStack) -> None:
@@ -221,7 +190,10 @@ def _apply(stack: Stack, project: Path) -> None:
         log.unlink(missing_ok=True)
         child = Child("fks apply", [*FKS, "apply", "--settle", "--project", str(project)], env, log)
         child.start()
-        stack.wait_for(child, lambda: child.exit_code == 0)
+        try:
+            stack.wait_for(child, lambda: child.exit_code == 0)
+        finally:
+            child.stop(1)
         step.detail = " ".join(last_lines(log, 1))
 
 

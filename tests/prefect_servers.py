@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from deployments import environment, postgres
+from deployments.addresses import Addresses
 from deployments.prefect_api import PrefectApi
 from deployments.processes import Child
 from lib.settings import PROJECT_ROOT
@@ -87,7 +88,7 @@ class PrefectServer:
 def prefect_server(database_server: postgres.Server, session_home: Path) -> Iterator[PrefectServer]:
     """The session's Prefect server, with an empty database and a scheduler that looks every few seconds."""
     home = session_home / f"prefect-{os.getpid()}"
-    addresses = environment.Addresses(prefect_port=free_port(), simulator_port=None)
+    addresses = Addresses(prefect_port=free_port(), simulator_port=None)
     base = environment.base_environment(home, addresses)
     (home / "tmp").mkdir(parents=True)
     name = f"prefect_{os.getpid()}"

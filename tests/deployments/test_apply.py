@@ -204,3 +204,33 @@ def test_the_database_block_keeps_the_password_secret_and_carries_the_whole_url(
     load = "from prefect_sqlalchemy import SqlAlchemyConnector as C; print(C.load('fks-database')._rendered_url"
     url = applied.run_python(f"{load}.render_as_string(hide_password=False))")
     assert url.strip() == "postgresql+psycopg2://fks:p%40ss%2Fword@127.0.0.1:5432/fks?application_name=fks"
+
+
+def test_runs_that_a_stopped_stack_left_are_ended_by_what_became_of_them(applied: PrefectServer) -> None:
+    (deployment,) = ask(applied, "/deployments/filter", deployments={"name": {"any_": ["every-minute"]}})
+
+    def leave(state: str) -> str:
+        made: dict[str, Any] = httpx.post(
+            f"{applied.ui_url}/api/deployments/{deployment['id']}/create_flow_run", json={}
+        ).json()
+        forced = {"state": {"type": state}, "force": True}
+        httpx.post(f"{applied.ui_url}/api/flow_runs/{made['id']}/set_state", json=forced).raise_for_status()
+        return str(made["id"])
+
+    left = {state: leave(state) for state in ("RUNNING", "PENDING", "SCHEDULED", "PAUSED", "COMPLETED")}
+    applied.run_python(
+        "import asyncio; from datetime import UTC, datetime; from deployments.apply import settle_runs;"
+        "asyncio.run(settle_runs(datetime.now(UTC)))"
+    )
+    after = {
+        run["id"]: run["state_type"]
+        for run in ask(applied, "/flow_runs/filter", flow_runs={"id": {"any_": [*left.values()]}})
+    }
+    assert {state: after[run_id] for state, run_id in left.items()} == {
+        "RUNNING": "CRASHED",
+        "PENDING": "CANCELLED",
+        "SCHEDULED": "SCHEDULED",  # a person asked for it, and it waits for a worker
+        "PAUSED": "PAUSED",  # it waits for a person
+        "COMPLETED": "COMPLETED",
+    }
+    httpx.delete(f"{applied.ui_url}/api/flow_runs/{left['SCHEDULED']}").raise_for_status()

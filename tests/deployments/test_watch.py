@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from deployments.addresses import Addresses
 from deployments.display import Display
-from deployments.environment import Addresses
 from deployments.local import tell_people
 from deployments.processes import Child, GaveUp
 from deployments.stack import Stack
