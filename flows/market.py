@@ -8,13 +8,13 @@ from typing import Any
 from prefect import flow
 from prefect.client.schemas.objects import State
 
-from flows import support
+from flows import showing, support
 from flows.tasks import check_stop_loss, send_notifications, sync_market_data, update_positions
 
 CRITICAL_PATH_EVERY = timedelta(minutes=5)  # as in prefect.yaml; a test holds them equal
 
 
-@flow(name="critical-path", flow_run_name=support.name_run, validate_parameters=True)
+@flow(name="critical-path", flow_run_name=showing.name_run, validate_parameters=True)
 async def critical_path(account: str | None = None) -> State[Any]:
     """Keep candles fresh, bring positions up to date, check every stop loss, and tell people.
 
@@ -23,7 +23,7 @@ async def critical_path(account: str | None = None) -> State[Any]:
     Args:
         account: Check only this account; empty means every account.
     """
-    if late := support.skip_when_late(CRITICAL_PATH_EVERY):
+    if late := await support.skip_when_late(CRITICAL_PATH_EVERY):
         return late
     async with support.platform():
         synced = await support.attempt(sync_market_data)

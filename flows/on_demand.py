@@ -10,14 +10,14 @@ from prefect import flow
 from prefect.client.schemas.objects import State
 from pydantic import Field
 
-from flows import support, tasks
+from flows import showing, support, tasks
 from lib.notifications.messages import MessageType
 from lib.params import SymbolName, Timeframe
 
 Price = Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
 
 
-@flow(name="send-notification", flow_run_name=support.name_run)
+@flow(name="send-notification", flow_run_name=showing.name_run)
 async def send_notification(type: MessageType, message: str, urgent: bool = False) -> State[Any]:  # noqa: A002
     """Say something to everyone who subscribed to this type of message.
 
@@ -32,7 +32,7 @@ async def send_notification(type: MessageType, message: str, urgent: bool = Fals
         return await support.conclude_chain("send-notification", send_notifications=sent)
 
 
-@flow(name="backfill-market-data", flow_run_name=support.name_run)
+@flow(name="backfill-market-data", flow_run_name=showing.name_run)
 async def backfill_market_data(
     start: datetime,
     end: datetime | None = None,
@@ -54,7 +54,7 @@ async def backfill_market_data(
         return await support.conclude_chain("backfill-market-data", backfill_market_data=filled)
 
 
-@flow(name="set-stop-loss", flow_run_name=support.name_run)
+@flow(name="set-stop-loss", flow_run_name=showing.name_run)
 async def set_stop_loss(
     account: str,
     symbol: SymbolName,

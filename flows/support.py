@@ -1,27 +1,26 @@
-"""What every flow and task shares: retries, the platform of the run, run names, artifacts, and late runs."""
+"""What every flow and task shares: retries, the platform of the run, late runs, and how a chain ends."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from time import monotonic
 from typing import Any
-from uuid import UUID
 
-from prefect import Task, get_client, runtime
-from prefect.artifacts import acreate_markdown_artifact, acreate_progress_artifact, aupdate_progress_artifact
+from prefect import Task, runtime
+from prefect.artifacts import acreate_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from flows.showing import rename_run
 from lib.adapters.database.engine import ENGINE_OPTIONS
-from lib.errors import AllItemsFailed, DataError, OperatorError
+from lib.errors import AllItemsFailed, DataError, OperatorError, RetryableError
 from lib.platform import Platform
 from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
 from lib.results import Status, TaskResult
@@ -41,9 +40,10 @@ def may_succeed_later(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> 
 
 
 # Seconds, because the next run comes in five minutes and a stop loss must not wait for a long retry.
+RETRY_SECONDS = (2, 8)
 RETRY: dict[str, Any] = {
-    "retries": 2,
-    "retry_delay_seconds": [2, 8],
+    "retries": len(RETRY_SECONDS),
+    "retry_delay_seconds": list(RETRY_SECONDS),
     "retry_jitter_factor": 0.5,
     "retry_condition_fn": may_succeed_later,
     "cache_policy": NO_CACHE,
@@ -54,24 +54,48 @@ RETRY: dict[str, Any] = {
 async def platform() -> AsyncIterator[Platform]:
     """Open the platform once for a flow run; its tasks get the same one.
 
-    The database comes from the block `fks-database`, which `fks up` and `fks apply` register.
+    An error that ends the run names it, so that a list of runs says what is wrong.
     """
     if (shared := _platform.get()) is not None:
         yield shared
         return
+    async with AsyncExitStack() as stack:
+        try:
+            opened = await _open_through_restarts(stack)
+            logging.getLogger("lib").setLevel(
+                opened.settings.log_level
+            )  # the worker's environment names the logger only
+            stack.callback(_platform.reset, _platform.set(opened))
+            yield opened
+        except Exception as error:
+            await rename_run(f"failed: {error}")
+            raise
+
+
+async def _open_through_restarts(stack: AsyncExitStack) -> Platform:
+    """Open the platform with the same patience as tasks have: a restarting database must not cost a stop loss check."""
+    for pause in RETRY_SECONDS:
+        try:
+            return await stack.enter_async_context(_open())
+        except RetryableError as error:
+            logger.warning("%s Trying again in %s s.", error, pause)
+            await asyncio.sleep(pause)
+    return await stack.enter_async_context(_open())
+
+
+@asynccontextmanager
+async def _open() -> AsyncIterator[Platform]:
+    """The database comes from the block `fks-database`, which `fks up` and `fks apply` register."""
     block = await SqlAlchemyConnector.aload(DATABASE_BLOCK)
     engine = block.get_engine(**ENGINE_OPTIONS)
-    async with open_platform(engine) as opened:
-        logging.getLogger("lib").setLevel(opened.settings.log_level)  # the worker's environment names the logger only
-        token = _platform.set(opened)
-        try:
+    try:
+        async with open_platform(engine) as opened:
             yield opened
-        finally:
-            _platform.reset(token)
-            engine.dispose()
+    finally:
+        engine.dispose()
 
 
-def skip_when_late(every: timedelta) -> State[None] | None:
+async def skip_when_late(every: timedelta) -> State[None] | None:
     """Return a `Skipped` state when this scheduled run starts later than its interval allows, else None.
 
     After an outage the scheduler's late runs all start at once; the newest one does the work of all.
@@ -80,13 +104,12 @@ def skip_when_late(every: timedelta) -> State[None] | None:
     context = FlowRunContext.get()
     if context is None or context.flow_run is None or not context.flow_run.auto_scheduled:
         return None
-    due_at = runtime.flow_run.scheduled_start_time
-    late = datetime.now(UTC) - due_at
-    if late <= every:
+    seconds = (datetime.now(UTC) - runtime.flow_run.scheduled_start_time).total_seconds()
+    if seconds <= every.total_seconds():
         return None
-    seconds = late // timedelta(seconds=1)
-    reason = f"Started {seconds} s late, more than its interval; the next run does its work."
+    reason = f"Started {seconds:.0f} s late, more than its interval; the next run does its work."
     logger.warning(reason)
+    await rename_run(f"skipped: started {seconds:.0f} s late")
     return Completed(name="Skipped", message=reason)
 
 
@@ -118,10 +141,10 @@ async def conclude_chain(key: str, **states: State[Any]) -> State[None]:
     outcomes = [_outcome_of(task, state) for task, state in states.items()]
     headline = render_headline(outcomes)
     await acreate_markdown_artifact(render_chain(outcomes), key=key, description=headline)
-    await _rename_run(f"{datetime.now(UTC):%H:%M} {headline}")
+    await rename_run(headline)
     status = calc_chain_status(outcomes)
     if status is Status.FAILED:
-        return Failed(message="; ".join(o.line for o in outcomes if o.status is Status.FAILED))
+        return Failed(message="; ".join(f"{o.task} {o.line}" for o in outcomes if o.status is Status.FAILED))
     return Completed(name="Partial" if status is Status.PARTIAL else "Completed", message=headline)
 
 
@@ -130,50 +153,3 @@ def _outcome_of(task: str, state: State[Any]) -> Outcome:
     if isinstance(data, TaskResult):
         return Outcome(task, result=data)
     return Outcome(task, error=str(data) if isinstance(data, Exception) else state.message or state.name)
-
-
-def name_run() -> str:
-    """Name a run that has just begun; `conclude_chain` names it after what it did."""
-    return f"{runtime.flow_run.scheduled_start_time:%H:%M} running"
-
-
-async def _rename_run(name: str) -> None:
-    context = FlowRunContext.get()
-    if context is not None and context.flow_run is not None:
-        async with get_client() as client:
-            await client.update_flow_run(context.flow_run.id, name=name[:200])
-
-
-@asynccontextmanager
-async def progress_artifact(key: str) -> AsyncIterator[Callable[[int, int, str], None]]:
-    """Give ``show(done, total, what)``: a progress artifact of work that takes longer than a second.
-
-    It is made at the first report after that second, updated once a second at most, and completed at the end.
-    """
-    artifact_id: UUID | None = None
-    shown_at = monotonic()
-    latest = (0, 0, "")
-    update: asyncio.Task[None] | None = None
-
-    async def publish() -> None:
-        nonlocal artifact_id
-        done, total, what = latest
-        percent, text = 100 * min(done, total) / max(total, 1), f"{what}: {done:,} of {total:,}"
-        if artifact_id is None:
-            artifact_id = await acreate_progress_artifact(percent, key=key, description=text)
-        else:
-            await aupdate_progress_artifact(artifact_id, percent, description=text)
-
-    def show(done: int, total: int, what: str) -> None:
-        nonlocal latest, shown_at, update
-        latest = (done, total, what)
-        if monotonic() - shown_at >= 1 and (update is None or update.done()):
-            shown_at = monotonic()
-            update = asyncio.create_task(publish())
-
-    try:
-        yield show
-    finally:
-        if update is not None:
-            await update
-            await publish()

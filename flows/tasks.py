@@ -9,14 +9,14 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import support
+from flows import showing, support
 from lib.notifications.messages import MessageType
 
 
 @task(name="sync_market_data", task_run_name="sync_market_data", **support.RETRY)
 async def sync_market_data(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> State[Any]:
     """Fetch the closed candles that are due, repair gaps, and skip what is fresh."""
-    async with support.platform() as platform, support.progress_artifact("sync-market-data") as show:
+    async with support.platform() as platform, showing.progress_artifact("sync-market-data") as show:
         return support.conclude_task(await platform.sync_market_data(symbols, timeframes, show=show))
 
 
@@ -25,7 +25,7 @@ async def backfill_market_data(
     symbols: list[str] | None, timeframes: list[str] | None, start: datetime, end: datetime | None
 ) -> State[Any]:
     """Fetch what is missing in a window."""
-    async with support.platform() as platform, support.progress_artifact("backfill-market-data") as show:
+    async with support.platform() as platform, showing.progress_artifact("backfill-market-data") as show:
         return support.conclude_task(
             await platform.backfill_market_data(symbols, timeframes, start=start, end=end, show=show)
         )

@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
-from prefect.events.worker import EventsWorker
-from prefect.logging.handlers import APILogWorker
-from prefect.settings import PREFECT_API_URL, PREFECT_LOGGING_EXTRA_LOGGERS, temporary_settings
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 
-from deployments.apply import _save_database_block as save_database_block
+from deployments.apply import save_database_block
 from lib.adapters.database.engine import make_engine
 from lib.platform import Platform
 from lib.settings import Settings
 from lib.wiring import open_platform
 from tests.prefect_servers import PrefectServer
+from tests.runs import send_pending
 from tests.simulators import RunningSimulator, running_simulator
 from tests.webhooks import WebhookServer, run_webhooks
 
@@ -74,23 +69,7 @@ def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 def prefect_world(world: World, prefect_server: PrefectServer) -> Iterator[World]:
     """A world whose flows run in this process against the session's Prefect server."""
     api_url = prefect_server.env["PREFECT_API_URL"]
-    with temporary_settings({PREFECT_API_URL: api_url, PREFECT_LOGGING_EXTRA_LOGGERS: "lib"}):
+    with temporary_settings({PREFECT_API_URL: api_url}):
         asyncio.run(save_database_block(SecretStr(world.database_url)))
         yield world
-        asyncio.run(_send_pending())
-
-
-async def _send_pending() -> None:
-    """Send logs and events that wait, before the server goes."""
-    for worker in (APILogWorker, EventsWorker):
-        draining = worker.drain_all()
-        if inspect.isawaitable(draining):
-            await draining
-
-
-async def read_artifacts(flow_run_id: Any) -> dict[str, str]:
-    """Return the run's artifacts by key."""
-    async with get_client() as client:
-        wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id]))
-        found = await client.read_artifacts(artifact_filter=wanted)
-    return {str(artifact.key): str(artifact.data) for artifact in found}
+        asyncio.run(send_pending())

@@ -10,13 +10,12 @@ from typing import Any
 
 import ccxt.async_support as ccxt
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import State
 
 from flows.market import critical_path
 from flows.on_demand import set_stop_loss
-from tests.platforms import World, read_artifacts
+from tests.platforms import World
+from tests.runs import id_of, read_artifacts, read_run
 from tests.simulators import API_KEY, API_SECRET
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
@@ -52,14 +51,6 @@ async def run_chain() -> State[Any]:
     return await critical_path(return_state=True)
 
 
-async def name_of(state: State[Any]) -> str:
-    async with get_client() as client:
-        runs = await client.read_flow_runs(
-            flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-        )
-    return runs[0].name
-
-
 async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_position(prefect_world: World) -> None:
     world = prefect_world
     first = await run_chain()
@@ -78,8 +69,8 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
     assert second.is_completed(), second.message
     assert [post for post in world.webhooks.contents if "SOL/USDT" in post and "🛑" in post]
     assert len(world.webhooks.messages) == 1
-    assert "1 triggered" in await name_of(second)
-    artifacts = await read_artifacts(second.state_details.flow_run_id)
+    assert "1 triggered" in (await read_run(id_of(second))).name
+    artifacts = await read_artifacts(id_of(second))
     assert "triggered" in artifacts["critical-path"]
 
     cash = await read_cash(world)

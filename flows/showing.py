@@ -1,0 +1,68 @@
+"""What people see of a run besides its log: its name, and the artifact of its progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC
+from time import monotonic
+from uuid import UUID
+
+from prefect import get_client, runtime
+from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+from prefect.context import FlowRunContext
+
+LONGEST_NAME = 200
+
+
+def name_run() -> str:
+    """Name a run that has just begun: its instant (UTC) and "running"; `rename_run` says later what it did."""
+    return f"{runtime.flow_run.scheduled_start_time.astimezone(UTC):%H:%M} running"
+
+
+async def rename_run(what: str) -> None:
+    """Name the present run by its instant and what it did, on one line."""
+    context = FlowRunContext.get()
+    if context is None or context.flow_run is None:
+        return
+    at = runtime.flow_run.scheduled_start_time.astimezone(UTC)
+    name = " ".join(f"{at:%H:%M} {what}".split())
+    short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+    async with get_client() as client:
+        await client.update_flow_run(context.flow_run.id, name=short)
+
+
+@asynccontextmanager
+async def progress_artifact(key: str) -> AsyncIterator[Callable[[int, int, str], None]]:
+    """Give ``show(done, total, what)``: a progress artifact of work that takes longer than a second.
+
+    It is made at the first report after that second, updated once a second at most, and brought up to date at the end.
+    """
+    artifact_id: UUID | None = None
+    shown_at = monotonic()
+    latest = (0, 0, "")
+    update: asyncio.Task[None] | None = None
+
+    async def publish() -> None:
+        nonlocal artifact_id
+        done, total, what = latest
+        percent, text = 100 * min(done, total) / max(total, 1), f"{what}: {done:,} of {total:,}"
+        if artifact_id is None:
+            artifact_id = await acreate_progress_artifact(percent, key=key, description=text)
+        else:
+            await aupdate_progress_artifact(artifact_id, percent, description=text)
+
+    def show(done: int, total: int, what: str) -> None:
+        nonlocal latest, shown_at, update
+        latest = (done, total, what)
+        if monotonic() - shown_at >= 1 and (update is None or update.done()):
+            shown_at = monotonic()
+            update = asyncio.create_task(publish())
+
+    try:
+        yield show
+    finally:
+        if update is not None:
+            await update
+            await publish()
