@@ -4,6 +4,8 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE :=
+# The certificates that this machine trusts, as for every other program on it.
+export UV_SYSTEM_CERTS := true
 
 .PHONY: run demo test lint types bench lock clean
 
