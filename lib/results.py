@@ -46,6 +46,12 @@ def failed_item(name: str, error: Exception) -> Item:
     return Item(name=name, status=Status.FAILED, detail=detail, retryable=isinstance(error, RetryableError))
 
 
+def name_failed(failed: Sequence[Item]) -> str:
+    """Return ``2 failed (SOL/USDT 5m, SOL/USDT 1h)``; three names at most."""
+    names = ", ".join(item.name for item in failed[:3])
+    return f"{len(failed)} failed ({names}{', …' if len(failed) > 3 else ''})"
+
+
 class TaskResult(BaseModel):
     """The typed record that every task returns.
 
@@ -77,9 +83,7 @@ class TaskResult(BaseModel):
         """One line for a run's name or log: ``partial: 40 candles, 1 failed (SOL/USDT 1h)``."""
         words = [f"{count} {name}" for name, count in self.counts.items() if count]
         if self.failed:
-            names = ", ".join(item.name for item in self.failed[:3])
-            more = ", …" if len(self.failed) > 3 else ""
-            words.append(f"{len(self.failed)} failed ({names}{more})")
+            words.append(name_failed(self.failed))
         return f"{self.status}: {', '.join(words) or 'nothing to do'}"
 
     def render_tables(self) -> list[str]:

@@ -8,12 +8,15 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
+from sqlalchemy import Row, text
 
 from deployments.apply import save_database_block
+from flows import support, tasks
 from lib.adapters.database.engine import make_engine
 from lib.platform import Platform
 from lib.settings import Settings
@@ -49,6 +52,16 @@ class World:
             yield opened
         engine.dispose()
 
+    def query(self, statement: str, **values: Any) -> list[Row[Any]]:
+        """Return the rows of a statement, committed."""
+        engine = make_engine(self.database_url)
+        try:
+            with engine.begin() as connection:
+                result = connection.execute(text(statement), values)
+                return list(result) if result.returns_rows else []
+        finally:
+            engine.dispose()
+
 
 @pytest.fixture
 def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
@@ -73,3 +86,11 @@ def prefect_world(world: World, prefect_server: PrefectServer) -> Iterator[World
         asyncio.run(save_database_block(SecretStr(world.database_url)))
         yield world
         asyncio.run(send_pending())
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries come at once: their number and their reasons are tried, not the waiting."""
+    for task in (tasks.sync_market_data, tasks.update_positions, tasks.check_stop_loss, tasks.send_notifications):
+        monkeypatch.setattr(task, "retry_delay_seconds", 0)
+    monkeypatch.setattr(support, "RETRY_SECONDS", (0, 0))

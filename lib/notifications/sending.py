@@ -91,6 +91,7 @@ def send_notifications(
             "delivered": sum(report.delivered for report in reports),
             "given up": sum(len(report.given_up) for report in reports),
             "waiting": sum(report.backlog.waiting for report in reports if report.backlog),
+            "untold": 0 if subscribers else len(undelivered),
         },
         items=items,
         started_at=started_at,

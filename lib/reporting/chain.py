@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from lib.results import Item, Status, TaskResult
+from lib.results import Item, Status, TaskResult, name_failed
 
 MARKS = {Status.OK: "✅", Status.PARTIAL: "⚠️", Status.SKIPPED: "⏭️", Status.FAILED: "❌"}
 MAX_ROWS = 50
@@ -48,7 +48,7 @@ def calc_chain_status(outcomes: Sequence[Outcome]) -> Status:
 
 
 def render_headline(outcomes: Sequence[Outcome]) -> str:
-    """Render what the chain did for a run's name: ``40 candles, 4 positions, 1 triggered``."""
+    """Render what the chain did for a run's name: ``40 candles, 4 positions, 1 triggered, 1 failed (SOL/USDT 1h)``."""
     words = [
         f"{count} {name}"
         for outcome in outcomes
@@ -56,6 +56,8 @@ def render_headline(outcomes: Sequence[Outcome]) -> str:
         for name, count in outcome.result.counts.items()
         if count
     ]
+    if items := [item for outcome in outcomes if outcome.result for item in outcome.result.failed]:
+        words.append(name_failed(items))
     failed = [outcome.task for outcome in outcomes if outcome.status is Status.FAILED]
     if failed:
         words.append(f"failed: {', '.join(failed)}")

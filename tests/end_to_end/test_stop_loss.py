@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -89,7 +88,7 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
     quantity = sum((fill.quantity for fill in sold), Decimal(0))
     proceeds = sum((fill.price * fill.quantity - fill.fee for fill in sold), Decimal(0))
     cost = sol.position.cost_quote * quantity / sol.position.quantity
-    loss = await read_realized(world, "SOL/USDT") - sol.position.realized_pnl_quote
+    loss = read_realized(world, "SOL/USDT") - sol.position.realized_pnl_quote
     assert round(loss, 8) == round(proceeds - cost, 8)
     assert loss < 0
     assert balances["USDT"].total == cash + proceeds
@@ -105,16 +104,6 @@ async def read_cash(world: World) -> Decimal:
         return (await private.fetch_balances())["USDT"].total
 
 
-async def read_realized(world: World, symbol: str) -> Decimal:
-    from sqlalchemy import text
-
-    from lib.adapters.database.engine import make_engine
-
-    engine = make_engine(world.database_url)
-    try:
-        with engine.connect() as connection:
-            query = text("SELECT realized_pnl_quote FROM positions WHERE symbol = :symbol AND closed_at IS NOT NULL")
-            rows = await asyncio.to_thread(lambda: connection.execute(query, {"symbol": symbol}).all())
-    finally:
-        engine.dispose()
-    return Decimal(rows[-1][0])
+def read_realized(world: World, symbol: str) -> Decimal:
+    query = "SELECT realized_pnl_quote FROM positions WHERE symbol = :symbol AND closed_at IS NOT NULL"
+    return Decimal(world.query(query, symbol=symbol)[-1][0])

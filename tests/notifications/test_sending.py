@@ -46,6 +46,7 @@ def test_without_a_channel_the_messages_are_kept_shown_and_logged(
 
     assert result.status is Status.SKIPPED
     assert "no channel configured: nobody is told" in result.items[0].detail
+    assert result.counts["untold"] == 2
     assert [each.title for each in result.undelivered] == ["🛑 STOP LOSS", "can wait | or not"]
     assert "🛑 STOP LOSS (no channel configured for it)" in caplog.text
     (table,) = result.render_tables()

@@ -28,7 +28,9 @@ DEAD = Outcome("check_stop_loss", error="the database went away")
 
 
 def test_the_headline_counts_what_was_done_and_names_what_failed() -> None:
-    assert render_headline([SYNC, POSITIONS, DEAD]) == "3 positions, failed: check_stop_loss"
+    assert render_headline([SYNC, POSITIONS, DEAD]) == (
+        "3 positions, 1 failed (demo SOL/USDT), failed: check_stop_loss"
+    )
     assert render_headline([SYNC]) == "nothing to do"
 
 
