@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import Any
 
 import ccxt
-from pydantic import SecretStr
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,10 @@ class Sale:
     gross_quote: Decimal
     fees: Mapping[str, Decimal]
 
+    def net_of(self, quote_asset: str) -> Decimal:
+        """Return what came in: less the fees that were taken in quote."""
+        return self.gross_quote - self.fees.get(quote_asset, Decimal(0))
+
     @property
     def average_price(self) -> Decimal:
         """Quote per base."""
@@ -43,11 +46,11 @@ class ByHand:
         api_secret: Of the account.
     """
 
-    def __init__(self, url: str, api_key: SecretStr, api_secret: SecretStr) -> None:
+    def __init__(self, url: str, api_key: str, api_secret: str) -> None:
         self._client: Any = ccxt.binance(
             {
-                "apiKey": api_key.get_secret_value(),
-                "secret": api_secret.get_secret_value(),
+                "apiKey": api_key,
+                "secret": api_secret,
                 "options": {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False},
                 "urls": {"api": {"public": f"{url}/api/v3", "private": f"{url}/api/v3", "sapi": f"{url}/sapi/v1"}},
             }

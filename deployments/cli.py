@@ -56,6 +56,14 @@ def up() -> None:
 
 
 @app.command()
+def demo() -> None:
+    """Play a normal market and a triggered stop loss in a stack of its own. Exit code 0 when all went as it must."""
+    from deployments.demo.run import run_demo  # the other commands need none of it
+
+    raise typer.Exit(run_demo(display))
+
+
+@app.command()
 def status() -> None:
     """Show what runs, each deployment's last and next run. Exit code 3 when the stack does not run."""
     settings = load_settings()

@@ -41,7 +41,13 @@ class Display:
                 self.console.print(f"[red]✗[/red] {what}")
                 raise
         seconds = time.monotonic() - began
-        self.console.print(f"[green]✓[/green] {what}  [dim]{escape(taken.detail)} ({seconds:.1f} s)[/dim]")
+        told = f"{taken.detail} ({seconds:.1f} s)".lstrip()
+        self.console.print(f"[green]✓[/green] {what}  [dim]{escape(told)}[/dim]")
+
+    def heading(self, text: str) -> None:
+        """Show where something new begins."""
+        self.console.print()
+        self.console.rule(f"[bold]{escape(text)}[/bold]", align="left")
 
     def note(self, text: str) -> None:
         """Show something people may want to know."""

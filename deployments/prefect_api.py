@@ -103,9 +103,14 @@ class PrefectApi:
         made = self._ask(f"/deployments/{deployment_id}/create_flow_run")
         return str(made["id"])
 
-    def count_running(self, tag: str) -> int:
-        """Return how many runs with this tag are running."""
-        running = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["RUNNING"]}}}
+    def pause_deployment(self, deployment_id: str) -> None:
+        """Stop its schedule and forget its scheduled runs; a run that was taken up already goes on."""
+        self._ask(f"/deployments/{deployment_id}/pause_deployment")
+
+    def count_running(self, tag: str, *, including_pending: bool = False) -> int:
+        """Return how many runs with this tag are running; with the pending ones, whose process is about to start."""
+        states = ["RUNNING", "PENDING"] if including_pending else ["RUNNING"]
+        running = {"tags": {"all_": [tag]}, "state": {"type": {"any_": states}}}
         return int(self._ask("/flow_runs/count", flow_runs=running))
 
     def load_progress(self, flow_run_id: str) -> Progress | None:
@@ -122,11 +127,11 @@ class PrefectApi:
             name=run["name"], state=state["name"], message=state["message"] or "", is_over=state["type"] in ENDED
         )
 
-    def set_automation_enabled(self, name_start: str, *, enabled: bool) -> None:
-        """Switch every automation on or off whose name starts like this."""
+    def disable_automations(self, tag: str) -> None:
+        """Switch every automation off that has this tag."""
         for automation in self._ask("/automations/filter"):
-            if automation["name"].startswith(name_start):
-                self._request("PATCH", f"/automations/{automation['id']}", json={"enabled": enabled})
+            if tag in automation["tags"]:
+                self._request("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
 
     def _ask(self, path: str, **body: Any) -> Any:
         return self._request("POST", path, json=body)

@@ -16,7 +16,8 @@ from lib.notifications.messages import Message
 
 NOTIFICATIONS = table_of(NotificationRow)
 SERIES = text("""
-    SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, synced_at, error,
+    SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, wanted_from,
+        synced_at, error,
         COALESCE(gaps.open, '0') AS open, COALESCE(gaps.absent, '0') AS absent
     FROM sync_status
     LEFT JOIN (
@@ -42,6 +43,7 @@ class StoredSeries:
         candles: Stored ones.
         oldest_at: Open time of the first; None without any.
         newest_at: Open time of the last.
+        wanted_from: Start of the history that was asked for.
         open_gaps: Candles missing so far.
         verified_absent: Candles that the exchange itself does not have.
         synced_at: The last success, exchange time.
@@ -52,10 +54,19 @@ class StoredSeries:
     candles: int
     oldest_at: datetime | None
     newest_at: datetime | None
+    wanted_from: datetime | None
     open_gaps: int
     verified_absent: int
     synced_at: datetime | None
     error: str | None
+
+    @property
+    def missing(self) -> int:
+        """Candles from where the history begins to the newest that are neither stored nor known to be absent."""
+        starts = [start for start in (self.oldest_at, self.wanted_from) if start is not None]
+        if self.newest_at is None or not starts:
+            return 0
+        return (self.newest_at - min(starts)) // self.series.width + 1 - self.candles - self.verified_absent
 
 
 def load_series(engine: Engine) -> list[StoredSeries]:
@@ -71,6 +82,7 @@ def load_series(engine: Engine) -> list[StoredSeries]:
                 candles=row.candles,
                 oldest_at=row.oldest_at,
                 newest_at=row.newest_at,
+                wanted_from=row.wanted_from,
                 open_gaps=row.open // series.width,
                 verified_absent=row.absent // series.width,
                 synced_at=row.synced_at,

@@ -46,10 +46,12 @@ def test_candles_are_counted_and_gaps_are_told_in_candles(engine: Engine) -> Non
     failed = SyncStatus(error="the exchange did not answer", consecutive_failures=1)
     with DatabaseSync(engine).open_session() as session:
         session.save([SeriesChange(BTC, status, stored, gaps=gaps), SeriesChange(SOL, failed)])
-    assert load_series(engine) == [
-        StoredSeries(BTC, 4, START, START + 8 * HOUR, 3, 2, synced_at, None),
-        StoredSeries(SOL, 0, None, None, 0, 0, None, "the exchange did not answer"),
+    found = load_series(engine)
+    assert found == [
+        StoredSeries(BTC, 4, START, START + 8 * HOUR, START, 3, 2, synced_at, None),
+        StoredSeries(SOL, 0, None, None, None, 0, 0, None, "the exchange did not answer"),
     ]
+    assert [one.missing for one in found] == [3, 0]
 
 
 def test_messages_come_as_they_were_recorded_oldest_first(engine: Engine) -> None:
@@ -61,3 +63,8 @@ def test_messages_come_as_they_were_recorded_oldest_first(engine: Engine) -> Non
     for message in messages:
         outbox.record(message)
     assert load_messages(engine) == messages
+
+
+def test_what_the_exchange_never_had_before_the_first_candle_is_not_missing() -> None:
+    listed_late = StoredSeries(BTC, 3, START + 4 * HOUR, START + 6 * HOUR, START, 0, 4, START, None)
+    assert listed_late.missing == 0

@@ -1,0 +1,94 @@
+"""The stack in a folder of its own, from its start to its end, with the situations in between."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from deployments.addresses import LOOPBACK
+from deployments.demo.expectations import Expectations
+from deployments.demo.normal_market import play_normal_market
+from deployments.demo.stage import open_stage
+from deployments.demo.stop_loss import play_stop_loss
+from deployments.display import Display
+from deployments.local import stop_on_signals
+from deployments.stack import StopRequested, running_stack
+from lib.settings import ENV_FILE, Settings, load_settings
+
+SITUATIONS = {"Normal market": play_normal_market, "Stop loss triggered": play_stop_loss}
+INTERRUPTED = 130  # as a shell reports Ctrl-C
+
+
+def run_demo(display: Display) -> int:
+    """Start a stack, play every situation, stop it, and say whether all went as it must.
+
+    It neither touches nor reads what the operator has: a running `fks up`, settings, channels, keys.
+
+    Returns:
+        0 when every expectation holds, 1 when not, 130 when people stopped it.
+
+    Raises:
+        FksError: It could not be played to its end; the message says why, and the folder is kept.
+    """
+    folder = _make_home()
+    settings = _make_settings(folder)
+    display.note(f"The demo lives in {folder}, with settings of its own, and goes away at its end.")
+    expectations = Expectations(display.console)
+    keep = True
+    try:
+        _play(settings, display, expectations)
+        keep = bool(expectations.failed)
+    except StopRequested:
+        keep = False
+        return INTERRUPTED
+    finally:
+        if keep:
+            display.warn(f"Data and logs are kept in {folder}. Remove it when you have seen enough.")
+        else:
+            _remove(folder)
+    expectations.show_verdict()
+    return int(keep)
+
+
+def _play(settings: Settings, display: Display, expectations: Expectations) -> None:
+    with ExitStack() as opened:
+        stopping = opened.enter_context(stop_on_signals())
+        stack = opened.enter_context(running_stack(settings, display, stopping))
+        stage = opened.enter_context(open_stage(stack, expectations))
+        for number, (title, play) in enumerate(SITUATIONS.items(), 1):
+            display.heading(f"{number}  {title}")
+            play(stage)
+        display.heading("The end")
+
+
+def _make_home() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix="fks-demo-"))
+    folder.chmod(0o755)  # the account that PostgreSQL runs as must enter; what is secret has its own mode
+    return folder
+
+
+def _make_settings(folder: Path) -> Settings:
+    """Return the defaults on free ports, and leave the operator's settings behind, also for the programs we start."""
+    for name in [name for name in os.environ if name.startswith("FKS_")]:
+        del os.environ[name]
+    os.environ[ENV_FILE] = ""
+    prefect_port, simulator_port = _find_free_ports()
+    return load_settings(home=folder, prefect_port=prefect_port, simulator_port=simulator_port)
+
+
+def _find_free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind((LOOPBACK, 0))
+        other.bind((LOOPBACK, 0))
+        return one.getsockname()[1], other.getsockname()[1]
+
+
+def _remove(folder: Path) -> None:
+    cluster = folder / "postgres" / "cluster"
+    if cluster.is_symlink():  # it lies where its account can enter
+        shutil.rmtree(cluster.resolve().parent, ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,173 @@
+"""Where situations are played: a running stack, seen through its database, its exchange and its Prefect server."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+
+import httpx
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.status import Status
+from sqlalchemy import Engine
+
+from deployments.by_hand import ByHand
+from deployments.demo.expectations import Expectations
+from deployments.first_run import FIRST as CHAIN
+from deployments.prefect_api import PrefectApi, Run, ServerSilent
+from deployments.specification import TAG
+from deployments.stack import Stack, StopRequested
+from deployments.watch import Watch
+from lib.adapters.database.engine import make_engine
+from lib.adapters.database.overview import StoredSeries, load_messages, load_series
+from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.errors import EnvironmentRefused
+from lib.notifications.messages import Message, MessageType
+from lib.portfolio.ledger import Position
+from lib.portfolio.stores import HeldPosition
+from lib.simulator.demo_account import DEMO_KEY, DEMO_SECRET
+
+RUN_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Books:
+    """What the database has of the account, and of the messages to people.
+
+    Attributes:
+        held: Open positions by symbol.
+        newest: The newest position of each symbol, open or closed.
+        fills: How many are stored.
+        cash: Of the quote asset, as last seen.
+        messages: Everything that was ever recorded for people.
+    """
+
+    held: Mapping[str, HeldPosition]
+    newest: Mapping[str, Position]
+    fills: int
+    cash: Decimal
+    messages: tuple[Message, ...]
+
+    @property
+    def stop_alerts(self) -> tuple[Message, ...]:
+        """The messages about stop losses."""
+        return tuple(message for message in self.messages if message.type is MessageType.STOP_LOSS)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running stack in which only we start runs.
+
+    Attributes:
+        account: The one that the situations are about.
+        by_hand: The same account, as its owner reaches it past the platform.
+    """
+
+    stack: Stack
+    expectations: Expectations
+    api: PrefectApi
+    engine: Engine
+    watch: Watch
+    deployment_id: str
+    account: str
+    by_hand: ByHand
+
+    def expect(self, what: str, numbers: str, *, holds: bool) -> None:
+        """See `Expectations.expect`."""
+        self.expectations.expect(what, numbers, holds=holds)
+
+    def show(self, table: RenderableType) -> None:
+        """Show a table between two blank lines."""
+        self.stack.display.console.print(Padding(table, (1, 2)))
+
+    def note(self, text: str) -> None:
+        """Say what happens next."""
+        self.stack.display.console.print()
+        self.stack.display.note(text)
+
+    def run_chain(self) -> None:
+        """Start a run of the chain as a person would, wait until it is over, and expect it to be Completed."""
+        began = time.monotonic()
+        with self.stack.display.console.status(f"{CHAIN} …") as shown:
+            run_id = self.api.start_run(self.deployment_id)
+            while (run := self._look(run_id, shown)) is None or not run.is_over:
+                if time.monotonic() - began > RUN_SECONDS:
+                    raise EnvironmentRefused(
+                        f"The run of {CHAIN} was not over after {RUN_SECONDS} s. See {self.stack.folder / 'logs'}."
+                    )
+                self.wait()
+        told = run.name if run.state == "Completed" else f"{run.name}: {run.message}"
+        took = f"({time.monotonic() - began:.1f} s)"
+        self.expect(f"critical-path: {run.state}", f"{told} {took}", holds=run.state == "Completed")
+
+    def _look(self, run_id: str, shown: Status) -> Run | None:
+        try:
+            run, progress = self.api.load_run(run_id), self.api.load_progress(run_id)
+        except ServerSilent:
+            return None  # the watch starts it again
+        if progress is not None:
+            shown.update(f"{CHAIN} … {progress.percent:.0f} % ({progress.text})")
+        return run
+
+    def wait(self) -> None:
+        """Let a moment pass, and look after the stack's programs.
+
+        Raises:
+            StopRequested: People asked to stop.
+            GaveUp: A program crashed too often.
+        """
+        if self.stack.stopping.wait(0.5):
+            raise StopRequested
+        self.watch.look()
+
+    def read_series(self) -> list[StoredSeries]:
+        """Return what is stored of the market."""
+        return load_series(self.engine)
+
+    def read_books(self) -> Books:
+        """Return what is stored of the account, and for people."""
+        store = DatabasePortfolioStore(self.engine)
+        with store.open_books(self.account) as books:
+            newest = {position.symbol: position for position in books.load_newest_positions()}
+            fills = len(books.load_fills())
+        cash = store.load_import_state(self.account).seen.get(self.stack.settings.quote_asset)
+        return Books(
+            held={one.symbol: one for one in store.load_held(self.account)},
+            newest=newest,
+            fills=fills,
+            cash=cash.total if cash else Decimal(0),
+            messages=tuple(load_messages(self.engine)),
+        )
+
+    def set_price(self, symbol: str, price: Decimal) -> None:
+        """Let the market's price jump, by the simulator's control."""
+        body = {"symbol": symbol.replace("/", ""), "price": str(price)}
+        url = f"{self.stack.addresses.simulator_url}/control/price"
+        httpx.post(url, json=body, timeout=30, trust_env=False).raise_for_status()
+
+
+@contextmanager
+def open_stage(stack: Stack, expectations: Expectations) -> Iterator[Stage]:
+    """Pause the chain's schedule, so that every run is one of ours, and give the stage."""
+    assert stack.databases is not None
+    (account,) = stack.settings.effective_accounts
+    engine = make_engine(stack.databases.url)
+    by_hand = ByHand(stack.addresses.simulator_url or "", DEMO_KEY, DEMO_SECRET)
+    try:
+        with stack.api as api:
+            deployment_id = next(one.id for one in api.load_deployments(TAG) if one.name == CHAIN)
+            stage = Stage(stack, expectations, api, engine, Watch(stack), deployment_id, account, by_hand)
+            _pause_schedule(stage)
+            yield stage
+    finally:
+        engine.dispose()
+
+
+def _pause_schedule(stage: Stage) -> None:
+    stage.api.pause_deployment(stage.deployment_id)
+    with stage.stack.display.console.status("Waiting for a scheduled run …"):
+        while stage.api.count_running(TAG, including_pending=True):
+            stage.wait()
