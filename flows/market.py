@@ -25,6 +25,7 @@ async def critical_path(account: str | None = None) -> State[Any]:
     """
     if late := await support.skip_when_late(CRITICAL_PATH_EVERY):
         return late
+    account = account or None  # what a form sends for a field that was emptied
     async with support.platform():
         synced = await support.attempt(sync_market_data)
         updated = await support.attempt(update_positions, account)

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Any
+from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
-from pydantic import Field
 
 from flows import showing, support, tasks
 from lib.notifications.messages import MessageType
-from lib.params import SymbolName, Timeframe
-
-Price = Annotated[Decimal, Field(gt=0, max_digits=24, decimal_places=12)]
+from lib.params import Price, SymbolName, Timeframe, Words
 
 
 @flow(name="send-notification", flow_run_name=showing.name_run)
-async def send_notification(type: MessageType, message: str, urgent: bool = False) -> State[Any]:  # noqa: A002
+async def send_notification(type: MessageType, message: Words, urgent: bool = False) -> State[Any]:  # noqa: A002
     """Say something to everyone who subscribed to this type of message.
 
     Args:
@@ -56,7 +52,7 @@ async def backfill_market_data(
 
 @flow(name="set-stop-loss", flow_run_name=showing.name_run)
 async def set_stop_loss(
-    account: str,
+    account: Words,
     symbol: SymbolName,
     stop_loss: Price | None = None,
     take_profit: Price | None = None,

@@ -111,6 +111,6 @@ async def scheduled_run(flow: Flow[..., Any], due_at: datetime, every: timedelta
 
 async def execute(flow: Flow[..., Any], run: FlowRun) -> State[Any]:
     """Run a run that the server has, as a worker's process does."""
-    state = await run_flow_async(flow, flow_run=run, return_type="state")
+    state = await run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state")
     assert isinstance(state, State)
     return state

@@ -1,4 +1,4 @@
-"""What fails is retried where that can help, shown where people look, and never keeps a stop loss from being checked."""
+"""What fails is retried where that helps, shown where people look, and keeps no stop loss from being checked."""
 
 from __future__ import annotations
 

@@ -1,0 +1,63 @@
+"""What a run shows people: its artifacts, the progress of long work, and messages that nobody was told."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.states import AwaitingRetry
+
+from flows.market import critical_path
+from flows.on_demand import send_notification
+from tests.platforms import World
+from tests.runs import execute, id_of, read_artifacts, read_run
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+
+
+async def test_without_a_channel_the_artifact_shows_the_alert_and_that_nobody_is_told(
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FKS_CHANNELS__TEAM__URL")
+    await critical_path(account="", return_state=True)
+    prefect_world.simulator.control.set_price("SOLUSDT", "100")
+
+    state = await critical_path(return_state=True)
+
+    artifacts = await read_artifacts(id_of(state))
+    assert list(artifacts) == ["critical-path"]
+    text = re.sub(" +", " ", artifacts["critical-path"])
+    (sol,) = [line for line in text.splitlines() if line.startswith("| demo | SOL/USDT")]
+    assert re.search(r"\| -[\d,.]+ USDT \| -\d+\.\d\d % \| 100 \|", sol), sol
+    assert "🛑 triggered: 100 is at or below the stop loss" in text
+    assert "### Not delivered" in text
+    assert "| urgent | 🛑 Stop loss triggered: SOL/USDT (demo) |" in text
+    assert "nobody is told" in text
+    assert (await read_run(id_of(state))).name.endswith("1 triggered, 1 alerts, 1 untold")
+
+
+async def test_a_long_backfill_shows_its_progress_to_the_end(
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_EXCHANGE_CONCURRENCY", "1")
+    prefect_world.simulator.control.arm("delay", "/api/v3/klines", count=0, seconds=0.25)
+    state = await critical_path(return_state=True)
+    artifacts = await read_artifacts(id_of(state))
+    assert set(artifacts) == {"critical-path", "sync-market-data"}
+    assert float(artifacts["sync-market-data"]) == 100
+
+
+async def test_a_persons_message_is_delivered_and_not_again_when_the_run_is_retried(prefect_world: World) -> None:
+    said = {"type": "operations", "message": "Maintenance tonight\nAll positions stay open.", "urgent": True}
+    async with get_client() as client:
+        run = await client.create_flow_run(send_notification, parameters=said)
+        first = await execute(send_notification, run)
+        await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
+        second = await execute(send_notification, await client.read_flow_run(run.id))
+    assert (first.name, second.name) == ("Completed", "Completed")
+    (content,) = prefect_world.webhooks.contents
+    assert "Maintenance tonight" in content
+    assert "All positions stay open." in content
+    assert (await read_run(run.id)).run_count == 2
+    assert "nothing to do" in (await read_run(run.id)).name
