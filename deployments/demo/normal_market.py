@@ -12,8 +12,7 @@ def play_normal_market(stage: Stage) -> None:
     """Let the chain run once in a quiet market, on an empty database."""
     stage.run_chain()
     series, books = stage.read_series(), stage.read_books()
-    stage.show(render_series(series))
-    stage.show(render_positions(books.held.values()))
+    stage.show(render_series(series), render_positions(books.held.values()))
     _expect_candles(stage, series)
     expect_same_holdings(stage, books)
     _expect_watched_positions(stage, books)
@@ -30,7 +29,12 @@ def _expect_candles(stage: Stage, series: list[StoredSeries]) -> None:
         holds=len(fresh) == len(series) == wanted,
     )
     stored, missing = sum(one.candles for one in series), sum(one.missing for one in series)
-    stage.expect("No candle is missing", f"{stored:,} stored, {missing:,} missing", holds=stored > 0 and missing == 0)
+    absent = sum(one.verified_absent for one in series)
+    stage.expect(
+        "No candle is missing",
+        f"{stored:,} stored, {missing:,} missing, {absent:,} that the exchange itself does not have",
+        holds=stored > 0 and missing == 0,
+    )
 
 
 def _is_fresh(one: StoredSeries) -> bool:

@@ -6,7 +6,8 @@ import os
 import shutil
 import socket
 import tempfile
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from deployments.addresses import LOOPBACK
@@ -34,24 +35,58 @@ def run_demo(display: Display) -> int:
     Raises:
         FksError: It could not be played to its end; the message says why, and the folder is kept.
     """
-    folder = _make_home()
-    settings = _make_settings(folder)
-    display.note(f"The demo lives in {folder}, with settings of its own, and goes away at its end.")
     expectations = Expectations(display.console)
+    try:
+        with own_home(display, expectations) as home:
+            _play(_make_settings(home), display, expectations)
+    except StopRequested:
+        display.note("Stopped; nothing of it is left.")
+        return INTERRUPTED
+    expectations.show_verdict()
+    return 1 if expectations.failed else 0
+
+
+@contextmanager
+def own_home(display: Display, expectations: Expectations) -> Iterator[Path]:
+    """Give a new folder; remove it afterwards, unless something failed: then say where it is."""
+    home = Path(tempfile.mkdtemp(prefix="fks-demo-"))
+    home.chmod(0o755)  # the account that PostgreSQL runs as must enter; what is secret has its own mode
+    display.note(f"The demo lives in {home}, with settings of its own, and goes away at its end.")
     keep = True
     try:
-        _play(settings, display, expectations)
+        yield home
         keep = bool(expectations.failed)
     except StopRequested:
         keep = False
-        return INTERRUPTED
+        raise
     finally:
         if keep:
-            display.warn(f"Data and logs are kept in {folder}. Remove it when you have seen enough.")
+            display.warn(f"Data and logs are kept in {home}. Remove it when you have seen enough.")
         else:
-            _remove(folder)
-    expectations.show_verdict()
-    return int(keep)
+            _remove(home)
+
+
+def _remove(home: Path) -> None:
+    cluster = home / "postgres" / "cluster"
+    if cluster.is_symlink():  # it lies where its account can enter
+        shutil.rmtree(cluster.resolve().parent, ignore_errors=True)
+    shutil.rmtree(home, ignore_errors=True)
+
+
+def _make_settings(home: Path) -> Settings:
+    """Return the defaults on free ports, and leave the operator's settings behind, also for the programs we start."""
+    for name in [name for name in os.environ if name.startswith("FKS_")]:
+        del os.environ[name]
+    os.environ[ENV_FILE] = ""
+    prefect_port, simulator_port = _find_free_ports()
+    return load_settings(home=home, prefect_port=prefect_port, simulator_port=simulator_port)
+
+
+def _find_free_ports() -> tuple[int, int]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind((LOOPBACK, 0))
+        other.bind((LOOPBACK, 0))
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def _play(settings: Settings, display: Display, expectations: Expectations) -> None:
@@ -63,32 +98,3 @@ def _play(settings: Settings, display: Display, expectations: Expectations) -> N
             display.heading(f"{number}  {title}")
             play(stage)
         display.heading("The end")
-
-
-def _make_home() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="fks-demo-"))
-    folder.chmod(0o755)  # the account that PostgreSQL runs as must enter; what is secret has its own mode
-    return folder
-
-
-def _make_settings(folder: Path) -> Settings:
-    """Return the defaults on free ports, and leave the operator's settings behind, also for the programs we start."""
-    for name in [name for name in os.environ if name.startswith("FKS_")]:
-        del os.environ[name]
-    os.environ[ENV_FILE] = ""
-    prefect_port, simulator_port = _find_free_ports()
-    return load_settings(home=folder, prefect_port=prefect_port, simulator_port=simulator_port)
-
-
-def _find_free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind((LOOPBACK, 0))
-        other.bind((LOOPBACK, 0))
-        return one.getsockname()[1], other.getsockname()[1]
-
-
-def _remove(folder: Path) -> None:
-    cluster = folder / "postgres" / "cluster"
-    if cluster.is_symlink():  # it lies where its account can enter
-        shutil.rmtree(cluster.resolve().parent, ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)

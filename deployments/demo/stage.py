@@ -22,6 +22,7 @@ from deployments.specification import TAG
 from deployments.stack import Stack, StopRequested
 from deployments.watch import Watch
 from lib.adapters.database.engine import make_engine
+from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.overview import StoredSeries, load_messages, load_series
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.errors import EnvironmentRefused
@@ -29,6 +30,7 @@ from lib.notifications.messages import Message, MessageType
 from lib.portfolio.ledger import Position
 from lib.portfolio.stores import HeldPosition
 from lib.simulator.demo_account import DEMO_KEY, DEMO_SECRET
+from lib.units import floor_to_step
 
 RUN_SECONDS = 180
 
@@ -79,9 +81,11 @@ class Stage:
         """See `Expectations.expect`."""
         self.expectations.expect(what, numbers, holds=holds)
 
-    def show(self, table: RenderableType) -> None:
-        """Show a table between two blank lines."""
-        self.stack.display.console.print(Padding(table, (1, 2)))
+    def show(self, *tables: RenderableType) -> None:
+        """Show tables, with blank lines around each."""
+        for table in tables:
+            self.stack.display.console.print(Padding(table, (1, 0, 0, 2), expand=False))
+        self.stack.display.console.print()
 
     def note(self, text: str) -> None:
         """Say what happens next."""
@@ -142,11 +146,16 @@ class Stage:
             messages=tuple(load_messages(self.engine)),
         )
 
-    def set_price(self, symbol: str, price: Decimal) -> None:
-        """Let the market's price jump, by the simulator's control."""
+    def set_price(self, symbol: str, wanted: Decimal) -> Decimal:
+        """Let the market's price jump, by the simulator's control, to `wanted` or the price step below; returns it."""
+        step = DatabaseMarketFacts(self.engine).load_listings({symbol})[symbol].price_step
+        price = floor_to_step(wanted, step or Decimal(1))
         body = {"symbol": symbol.replace("/", ""), "price": str(price)}
         url = f"{self.stack.addresses.simulator_url}/control/price"
-        httpx.post(url, json=body, timeout=30, trust_env=False).raise_for_status()
+        reply = httpx.post(url, json=body, timeout=30, trust_env=False)
+        if reply.is_error:
+            raise EnvironmentRefused(f"The simulator refused the price {price} of {symbol}: {reply.text}")
+        return price
 
 
 @contextmanager
@@ -167,6 +176,7 @@ def open_stage(stack: Stack, expectations: Expectations) -> Iterator[Stage]:
 
 
 def _pause_schedule(stage: Stage) -> None:
+    stage.note("The schedule is paused: the demo starts each run by itself. Nobody is told: it has no channels.")
     stage.api.pause_deployment(stage.deployment_id)
     with stage.stack.display.console.status("Waiting for a scheduled run …"):
         while stage.api.count_running(TAG, including_pending=True):

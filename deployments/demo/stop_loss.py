@@ -28,7 +28,7 @@ class Watched:
 
 
 def play_stop_loss(stage: Stage) -> None:
-    """Let a price fall below its stop loss; sell by hand once people were told; run the chain after each."""
+    """Let a price fall below its stop loss; sell by hand once the alert is there; run the chain after each."""
     before = _find_watched(stage.read_books())
     _let_fall(stage, before)
     stage.run_chain()
@@ -62,8 +62,7 @@ def _find_watched(books: Books) -> Watched:
 
 
 def _let_fall(stage: Stage, watched: Watched) -> None:
-    price = (watched.stop * FALLS_TO).quantize(watched.stop)  # as many decimals as the stop, which fits the price step
-    stage.set_price(SYMBOL, price)
+    price = stage.set_price(SYMBOL, watched.stop * FALLS_TO)
     stage.note(
         f"The market falls: {SYMBOL} from {number(watched.price)} to {number(price)}, "
         f"below its stop loss of {number(watched.stop)}."
@@ -71,15 +70,14 @@ def _let_fall(stage: Stage, watched: Watched) -> None:
 
 
 def _expect_one_alert(stage: Stage, books: Books) -> None:
-    for message in books.messages:
-        stage.show(render_alert(message))
+    stage.show(*(render_alert(message) for message in books.messages))
     now = _find_watched(books)
     stage.expect(
-        "The price is below the stop loss", f"{number(now.price)} and {number(now.stop)}", holds=now.price < now.stop
+        "The price is below the stop loss", f"{number(now.price)}, stop {number(now.stop)}", holds=now.price < now.stop
     )
     urgent = [one for one in books.stop_alerts if one.severity is Severity.URGENT and SYMBOL in one.title]
     stage.expect(
-        "People are told, urgently and once",
+        "One urgent alert is recorded",
         f"{len(urgent)} urgent alert about {SYMBOL}, {len(books.messages)} in the outbox",
         holds=len(urgent) == len(books.messages) == 1,
     )
@@ -88,8 +86,8 @@ def _expect_one_alert(stage: Stage, books: Books) -> None:
 def _expect_no_second_alert(stage: Stage, books: Books) -> None:
     now = _find_watched(books)
     stage.expect(
-        "People are not told again while it lasts",
-        f"{number(now.price)} and {number(now.stop)}, {len(books.messages)} in the outbox",
+        "No second alert while it lasts",
+        f"{number(now.price)}, stop {number(now.stop)}, {len(books.messages)} in the outbox",
         holds=now.price < now.stop and len(books.messages) == 1,
     )
 

@@ -67,8 +67,14 @@ def render_positions(held: Iterable[HeldPosition]) -> Table:
 
 def render_alert(message: Message) -> Panel:
     """Return a message as the outbox has it."""
-    title = f"{message.title}  ({message.severity}, {message.created_at:%H:%M:%S} UTC)"
-    return Panel(escape(message.body), title=escape(title), title_align="left", border_style="red")
+    return Panel(
+        escape(message.body),
+        title=escape(message.title),
+        title_align="left",
+        subtitle=f"{message.severity}, in the outbox since {message.created_at:%H:%M:%S} UTC",
+        subtitle_align="left",
+        border_style="red",
+    )
 
 
 def render_sale(sale: Sale, before: Books, after: Books, symbol: str) -> Table:

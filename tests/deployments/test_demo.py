@@ -1,0 +1,149 @@
+"""`fks demo`: every expectation holds on the whole stack, nothing of the operator's is touched, and nothing is left."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+from rich.console import Console
+
+from deployments.demo.expectations import Expectations
+from deployments.demo.run import own_home
+from deployments.display import Display
+from deployments.stack import StopRequested
+from lib.errors import EnvironmentRefused
+from tests.prefect_servers import wait_until
+
+OPERATORS = {
+    "FKS_EXCHANGE": "binance",
+    "FKS_DATABASE_URL": "postgresql://fks:hunter2@127.0.0.1:1/fks",
+    "FKS_CHANNELS__TEAM__URL": "json://127.0.0.1:1/hunter2",
+    "FKS_HOME": "/nowhere",
+}
+
+
+@dataclass
+class Demo:
+    """One `fks demo` whose temporary folder is `folder`, with an operator's settings around it."""
+
+    process: subprocess.Popen[bytes]
+    output: Path
+    folder: Path
+
+    @property
+    def shown(self) -> str:
+        return re.sub(r"\s+", " ", self.output.read_text())
+
+    @property
+    def home(self) -> Path:
+        (home,) = self.folder.glob("fks-demo-*")
+        return home
+
+    def find_left(self) -> list[str]:
+        """Return what works in its folder still, or lies there."""
+        left = [str(path) for path in self.folder.iterdir()]
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if str(self.folder) in " ".join(process.cmdline()):
+                    left.append(str(process))
+        return left
+
+
+@pytest.fixture
+def demo(session_home: Path, tmp_path: Path) -> Iterator[Demo]:
+    folder = Path(tempfile.mkdtemp(prefix="demo-", dir=session_home))
+    folder.chmod(0o755)  # the account that PostgreSQL runs as must enter
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("FKS_", "PREFECT_"))}
+    output = tmp_path / "output.txt"
+    with output.open("wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "deployments", "demo"],
+            env={**clean, **OPERATORS, "TMPDIR": str(folder), "COLUMNS": "200"},
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
+    yield Demo(process, output, folder)
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+@pytest.mark.stack
+@pytest.mark.xdist_group("stack")
+@pytest.mark.timeout(400)
+def test_every_expectation_of_the_demo_holds_and_no_secret_is_shown(demo: Demo) -> None:
+    wait_until("the worker runs", lambda: "✓ Worker" in demo.shown or demo.process.poll() is not None, 180)
+    password = (demo.home / "postgres" / "password").read_text()
+    assert demo.process.wait(300) == 0, demo.shown
+    shown = demo.shown
+    assert re.search(r"✓ All \d+ expectations hold\.", shown)
+    assert shown.count("✓ critical-path: Completed") == 5
+    for word in (
+        "1 Normal market",
+        "Open positions",
+        "2 Stop loss triggered",
+        "🛑 Stop loss triggered: SOL/USDT (demo)",
+    ):
+        assert word in shown
+    assert "✗" not in shown
+    assert "Traceback" not in shown
+    assert "0 alert channels" in shown
+    assert password not in shown
+    assert "hunter2" not in shown
+    assert not demo.find_left()
+
+
+@pytest.mark.stack
+@pytest.mark.xdist_group("stack")
+def test_ctrl_c_stops_the_demo_and_leaves_nothing(demo: Demo) -> None:
+    wait_until("PostgreSQL runs", lambda: "✓ PostgreSQL" in demo.shown or demo.process.poll() is not None, 90)
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(90) == 130
+    assert "Stopped; nothing of it is left." in demo.shown
+    assert "Traceback" not in demo.shown
+    assert not demo.find_left()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[io.StringIO]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    yield io.StringIO()
+
+
+def make_display(terminal: io.StringIO) -> tuple[Display, Expectations]:
+    console = Console(file=terminal, width=300)
+    return Display(console), Expectations(console)
+
+
+def test_an_expectation_that_does_not_hold_is_named_at_the_end_and_keeps_the_folder(terminal: io.StringIO) -> None:
+    display, expectations = make_display(terminal)
+    with own_home(display, expectations) as home:
+        expectations.expect("Water is wet", "100 %", holds=True)
+        expectations.expect("Fire is cold", "800 degrees", holds=False)
+    expectations.show_verdict()
+    shown = terminal.getvalue()
+    assert "✓ Water is wet  100 %" in shown
+    assert "✗ Fire is cold  800 degrees" in shown
+    assert re.search(r"✗ 1 of 2 expectations hold. These do not:\s+✗ Fire is cold\n$", shown)
+    assert home.is_dir()
+    assert f"kept in {home}." in shown
+
+
+@pytest.mark.parametrize(("error", "kept"), [(EnvironmentRefused("disk full"), True), (StopRequested(), False)])
+def test_an_error_keeps_the_folder_and_a_stop_removes_it(terminal: io.StringIO, error: Exception, kept: bool) -> None:
+    display, expectations = make_display(terminal)
+    with pytest.raises(type(error)), own_home(display, expectations) as home:
+        raise error
+    assert home.exists() is kept
+    assert ("kept in" in terminal.getvalue()) is kept
