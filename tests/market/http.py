@@ -28,10 +28,14 @@ async def sync_over_http(
     history: Mapping[str, timedelta],
     timeout_seconds: float = 5,
 ) -> SyncResult:
-    """Synchronise once, as a process of its own would: with a new client, and our clock at `at`."""
+    """Synchronise once with a new client, as another process would; waiting moves our clock, which starts at `at`."""
     clock = DrivenClock(at)
     venue = Venue("simulator", simulator.url, weight_per_minute=UNLIMITED, timeout_seconds=timeout_seconds)
-    exchange = make_exchange(venue, ledger=BudgetStore(engine), clock=clock)
+
+    async def sleep(seconds: float) -> None:
+        clock.advance(seconds=seconds)
+
+    exchange = make_exchange(venue, ledger=BudgetStore(engine), clock=clock, sleep=sleep)
     options = SyncOptions(history, backfill_for=timedelta(minutes=10))
     try:
         return await sync_market_data(
