@@ -100,14 +100,14 @@ class SyncRun:
         if taken:
             still_due = await self._find_due([one for one in due if one in taken], "fresh, synced by another run")
             await self._work([SeriesSync(one, self.states[one], self._tools) for one in still_due])
-            await self._desk.call(session.unlock, [one for one in taken if one not in still_due])
+            await self._desk.call(session.unlock, taken.difference(still_due))
         return [one for one in due if one not in taken]
 
     async def _find_due(self, series: Sequence[Series], when_fresh: str) -> list[Series]:
         self.states.update(await self._desk.call(self._desk.session.load_states, series))
-        due = [one for one in series if self._job.needs_work(one, self.states[one])]
+        due = {one for one in series if self._job.needs_work(one, self.states[one])}
         self.outcomes.update({one: Outcome(skipped=when_fresh) for one in series if one not in due})
-        return due
+        return [one for one in series if one in due]
 
     async def _work(self, syncs: Sequence[SeriesSync]) -> None:
         expected = sum(self._job.count_expected(sync.series, sync.state) for sync in syncs)
@@ -116,7 +116,8 @@ class SyncRun:
         await self._run_all(urgent, self._job.do_urgent)
         done = [sync for sync in urgent if sync.outcome.error or not self._job.needs_work(sync.series, sync.state)]
         await self._close(done)
-        await self._run_all([sync for sync in syncs if sync not in done], self._finish)
+        closed = {sync.series for sync in done}
+        await self._run_all([sync for sync in syncs if sync.series not in closed], self._finish)
 
     async def _finish(self, sync: SeriesSync) -> None:
         await self._guard(sync, self._job.do_rest)
