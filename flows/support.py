@@ -152,4 +152,5 @@ def _outcome_of(task: str, state: State[Any]) -> Outcome:
     data = getattr(state.data, "result", state.data)  # a finished run's data is wrapped in a record
     if isinstance(data, TaskResult):
         return Outcome(task, result=data)
-    return Outcome(task, error=str(data) if isinstance(data, Exception) else state.message or state.name)
+    error = str(data) if isinstance(data, Exception) else state.message or str(state.name)
+    return Outcome(task, error=error.removeprefix(f"{task}: "))  # who reads it sees the task's name beside it

@@ -105,7 +105,7 @@ class AllItemsFailed(FksError):
     """
 
     def __init__(self, task: str, errors: Mapping[str, str], *, retryable: bool) -> None:
-        shown = "; ".join(f"{name}: {error}" for name, error in list(errors.items())[:3])
+        shown = "; ".join(f"{name}: {error.rstrip('.')}" for name, error in list(errors.items())[:3])
         more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
         super().__init__(f"{task}: all {len(errors)} items failed. {shown}{more}")
         self.errors = dict(errors)

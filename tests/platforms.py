@@ -15,11 +15,12 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from pydantic import SecretStr
 from sqlalchemy import Row, text
 
+from deployments import environment
 from deployments.apply import save_database_block
 from flows import support, tasks
 from lib.adapters.database.engine import make_engine
 from lib.platform import Platform
-from lib.settings import Settings
+from lib.settings import ENV_FILE
 from lib.wiring import open_platform
 from tests.prefect_servers import PrefectServer
 from tests.runs import send_pending
@@ -69,7 +70,7 @@ def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
     with running_simulator() as simulator, run_webhooks() as webhooks:
         for name in [name for name in os.environ if name.startswith("FKS_")]:
             monkeypatch.delenv(name)
-        monkeypatch.setitem(Settings.model_config, "env_file", None)
+        monkeypatch.setenv(ENV_FILE, "")
         monkeypatch.setenv("FKS_EXCHANGE_URL", simulator.url)
         monkeypatch.setenv("FKS_CHANNELS__TEAM__URL", webhooks.url)
         monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps(HISTORY_DAYS))
@@ -86,6 +87,13 @@ def prefect_world(world: World, prefect_server: PrefectServer) -> Iterator[World
         asyncio.run(save_database_block(SecretStr(world.database_url)))
         yield world
         asyncio.run(send_pending())
+
+
+def flow_environment(server: PrefectServer) -> dict[str, str]:
+    """Return the environment of a flow run's process: the worker's, with this test's settings."""
+    shared = {name: value for name, value in server.env.items() if not name.startswith("FKS_")}
+    ours = {name: value for name, value in os.environ.items() if name.startswith("FKS_")}
+    return environment.worker_environment(shared) | ours | {"FKS_HOME": server.env["FKS_HOME"]}
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from lib.errors import FksError
 from lib.portfolio.bookkeeping import Booked, book_import
 from lib.portfolio.imports import Fetched, fetch_new_fills
 from lib.portfolio.position_report import PositionsUpdate, describe_import, line_of, lines_of_closed
@@ -103,7 +104,8 @@ async def _fetch(
             universe=universe,
         )
     except Exception as error:  # counted as a failed item
-        logger.exception("The fills of %s could not be imported", account)
+        trace = None if isinstance(error, FksError) else error
+        logger.warning("The fills of %s could not be imported: %s", account, error, exc_info=trace)
         return None, [failed_item(f"{account} fills", error)]
     return fetched, []
 

@@ -49,5 +49,7 @@ def database_errors(doing: str) -> Iterator[None]:
             type(cause) is psycopg2.DatabaseError and sqlstate is None
         )
         if lost or (sqlstate or "").startswith(("08", "57P")):
-            raise DatabaseUnavailable(f"The database went away while {doing}; trying again.") from error
+            raise DatabaseUnavailable(
+                f"The database went away while {doing}. It is tried again; if it stays away, see `fks status`."
+            ) from error
         raise
