@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, text
 
 from benchmarks.measuring import calc_ratio, measure_paired, render_spread, show_table
 from benchmarks.servers import running_database
-from lib.adapters.database.copying import copy_rows, copy_upsert
+from lib.adapters.database.copying import copy_new, copy_rows, copy_upsert
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.tables.market import CANDLES
 
@@ -40,6 +40,8 @@ def run() -> None:
         ways = {
             "bare COPY, binary (ours)": partial(_measure, engine, _copy_bare, rows, None),
             "bare COPY, CSV": partial(_measure, engine, _copy_csv, rows, None),
+            "our upsert of rows expected to be new (sync)": partial(_measure, engine, _write_new, rows, None),
+            "the same, in pages of 1,000": partial(_measure, engine, _write_new_pages, rows, None),
             "our upsert, new rows": partial(_measure, engine, _upsert, rows, None),
             "our upsert, new rows, pages of 1,000": partial(_measure, engine, _upsert_pages, rows, None),
             "our upsert, all rows there and equal": partial(_measure, engine, _upsert, rows, rows),
@@ -111,6 +113,16 @@ def _copy_csv(connection: Connection, rows: Sequence[Row]) -> None:
     buffer.seek(0)
     with connection.connection.cursor() as cursor:  # type: ignore[attr-defined]  # psycopg2's own
         cursor.copy_expert("COPY bare FROM STDIN (FORMAT csv)", buffer)
+
+
+def _write_new(connection: Connection, rows: Sequence[Row]) -> None:
+    copy_new(connection, CANDLES, rows, count_by=("symbol",))
+
+
+def _write_new_pages(connection: Connection, rows: Sequence[Row]) -> None:
+    for start in range(0, len(rows), PAGE):
+        _write_new(connection, rows[start : start + PAGE])
+        connection.commit()
 
 
 def _upsert(connection: Connection, rows: Sequence[Row]) -> None:
