@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from lib.adapters.exchange.account_answers import find_newest_fill, to_balances, to_fills
+from lib.adapters.exchange.budget import LEFT_BY_FILLS_RATIO
 from lib.adapters.exchange.link import Link, Request, Traffic
 from lib.portfolio.fills import Balance, Fill
 
@@ -35,7 +36,8 @@ class BinanceAccount:
 
     async def fetch_balances(self) -> Mapping[str, Balance]:
         """Return every asset with a total above zero."""
-        answer = await self._ask(f"balances of {self.account}", ACCOUNT_WEIGHT, self._link.client.privateGetAccount)
+        what = f"balances of {self.account}"
+        answer = await self._ask(Request(what, ACCOUNT_WEIGHT, self._link.client.privateGetAccount))
         return to_balances(answer, f"{self._link.name} account {self.account}")
 
     async def fetch_fills(self, symbol: str, from_id: int) -> Sequence[Fill]:
@@ -55,7 +57,8 @@ class BinanceAccount:
     async def _fetch_page(self, symbol: str, from_id: int) -> list[Fill]:
         what = f"fills of {symbol}"
         params = {"symbol": symbol.replace("/", ""), "fromId": from_id, "limit": MOST_FILLS}
-        answer = await self._ask(what, FILLS_WEIGHT, partial(self._link.client.privateGetMyTrades, params), symbol)
+        call = partial(self._link.client.privateGetMyTrades, params)
+        answer = await self._ask(Request(what, FILLS_WEIGHT, call, symbol, LEFT_BY_FILLS_RATIO))
         return to_fills(
             answer,
             where=f"{self._link.name} {what} of {self.account}",
@@ -66,7 +69,7 @@ class BinanceAccount:
             latest=await self._link.latest_instant(find_newest_fill(answer)),
         )
 
-    async def _ask(self, what: str, weight: int, call: Callable[[], Any], symbol: str | None = None) -> Any:
+    async def _ask(self, request: Request) -> Any:
         if self._link.clock_offset is None:
             await self._link.measure_offset()
-        return await self._link.send(Request(what, weight, call, symbol))
+        return await self._link.send(request)

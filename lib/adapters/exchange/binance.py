@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from lib.adapters.exchange.budget import LEFT_BY_CANDLES_RATIO
 from lib.adapters.exchange.link import Link, Request, Traffic
 from lib.adapters.exchange.market_answers import find_newest_open, to_candle_page, to_prices, to_symbols
 from lib.market.symbols import Symbol
@@ -80,7 +81,7 @@ class BinanceExchange:
         what = f"klines of {symbol} {timeframe}"
         params = {"symbol": to_id(symbol), "interval": timeframe, "startTime": to_milliseconds(since), "limit": limit}
         call = partial(self._link.client.publicGetKlines, params)
-        answer = await self._link.send(Request(what, KLINES_WEIGHT, call, symbol, can_wait=True))
+        answer = await self._link.send(Request(what, KLINES_WEIGHT, call, symbol, LEFT_BY_CANDLES_RATIO))
         return to_candle_page(
             answer,
             where=f"{self.name} {what}",

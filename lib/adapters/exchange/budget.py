@@ -23,8 +23,10 @@ from lib.units import EPOCH
 
 WINDOW = timedelta(minutes=1)
 MARGIN = timedelta(milliseconds=500)
-# Of each minute's weight, what candles leave for prices and accounts: a backfill must not blind the stop-loss check.
-RESERVED_RATIO = 0.1
+# Of each minute's weight, what candles and fills leave to more urgent requests: neither a backfill nor the first import
+# of hundreds of symbols (weight 20 each) may blind the stop-loss check, which needs balances and prices.
+LEFT_BY_CANDLES_RATIO = 0.1
+LEFT_BY_FILLS_RATIO = 0.03
 FIRST_PAUSE = timedelta(seconds=60)  # 429 without Retry-After
 FIRST_BAN = timedelta(seconds=120)  # 418 without Retry-After
 LONGEST_PAUSE = timedelta(days=3)  # the longest ban Binance documents
@@ -122,18 +124,18 @@ class WeightBudget:
         self._turn = asyncio.Lock()  # one asks the database, the others queue: in order, and without a stampede
         self._newest = Taken(EPOCH, 0)
 
-    async def acquire(self, weight: int, *, can_wait: bool = False) -> Taken:
+    async def acquire(self, weight: int, *, leave_ratio: float = 0.0) -> Taken:
         """Wait until `weight` may be spent, and take it.
 
         Args:
             weight: Of the request.
-            can_wait: It leaves the reserve of each minute to requests that cannot wait.
+            leave_ratio: Share of each minute's weight that it leaves to more urgent requests.
 
         Raises:
             RateLimited: The wait would be longer than the limit; `retry_at` says until when.
             DatabaseUnavailable: The shared sums cannot be reached.
         """
-        limit = int(self._limit * (1 - RESERVED_RATIO)) if can_wait else self._limit
+        limit = int(self._limit * (1 - leave_ratio))
         async with self._turn:
             waited = timedelta()
             while True:

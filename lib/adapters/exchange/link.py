@@ -37,14 +37,14 @@ class Request:
         weight: What the exchange charges for it.
         call: Sends it.
         symbol: The symbol asked for, if one is.
-        can_wait: It leaves the reserve of each minute's weight to others.
+        leave_ratio: Share of each minute's weight that it leaves to more urgent requests.
     """
 
     what: str
     weight: int
     call: Callable[[], Awaitable[Any]]
     symbol: str | None = None
-    can_wait: bool = False
+    leave_ratio: float = 0.0
 
 
 @dataclass
@@ -179,7 +179,7 @@ class Link:
     async def _acquire(self, request: Request) -> Taken:
         started = time.perf_counter()
         try:
-            taken = await self._budget.acquire(request.weight, can_wait=request.can_wait)
+            taken = await self._budget.acquire(request.weight, leave_ratio=request.leave_ratio)
         finally:
             self.traffic.budget_seconds += time.perf_counter() - started
         self.traffic.weight += request.weight

@@ -15,6 +15,8 @@ from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.exchange.binance import BinanceExchange
 from lib.adapters.exchange.budget import (
+    LEFT_BY_CANDLES_RATIO,
+    LEFT_BY_FILLS_RATIO,
     LONGEST_PAUSE,
     MARGIN,
     WINDOW,
@@ -25,7 +27,7 @@ from lib.adapters.exchange.budget import (
     calc_pause,
 )
 from lib.adapters.exchange.client import Venue
-from lib.adapters.exchange.factory import make_exchange
+from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.errors import DatabaseUnavailable, RateLimited
 from tests.adapters.exchange.peer import NOW, Answer, DrivenClock, Peer
 
@@ -130,12 +132,38 @@ async def test_a_short_wait_for_the_next_minute_is_waited(ledger: BudgetStore, c
     assert clock.slept == [20 + MARGIN.total_seconds()]
 
 
-async def test_candles_leave_a_tenth_of_the_minute_to_prices(ledger: BudgetStore, clock: DrivenClock) -> None:
+async def test_candles_leave_a_tenth_of_the_minute_and_fills_a_little_to_prices(
+    ledger: BudgetStore, clock: DrivenClock
+) -> None:
     budget = WeightBudget(ledger, HOST, limit=100, max_wait=timedelta(), clock=clock, sleep=clock.sleep)
-    await budget.acquire(90, can_wait=True)
+    await budget.acquire(90, leave_ratio=LEFT_BY_CANDLES_RATIO)
     with pytest.raises(RateLimited):
-        await budget.acquire(1, can_wait=True)
-    assert await budget.acquire(10) == Taken(MINUTE, 100)
+        await budget.acquire(1, leave_ratio=LEFT_BY_CANDLES_RATIO)
+    await budget.acquire(7, leave_ratio=LEFT_BY_FILLS_RATIO)
+    with pytest.raises(RateLimited):
+        await budget.acquire(1, leave_ratio=LEFT_BY_FILLS_RATIO)
+    assert await budget.acquire(3) == Taken(MINUTE, 100)
+
+
+async def test_prices_are_told_after_the_first_import_of_hundreds_of_symbols(
+    ledger: BudgetStore, clock: DrivenClock, peer: Peer
+) -> None:
+    peer.reply("account", {"balances": []})
+    peer.reply("myTrades", [])
+    peer.reply("ticker/price", [{"symbol": "BTCUSDT", "price": "1.0"}])
+    venue = Venue("simulator", peer.url, weight_per_minute=1000, max_wait_seconds=0)
+    account = make_account(venue, "main", "key", "secret", ledger=ledger, clock=clock)
+    exchange = make_exchange(venue, ledger=ledger, clock=clock, known_symbols=lambda: ["BTC/USDT"])
+    try:
+        await account.fetch_balances()
+        imports = [account.fetch_fills(f"S{number}/USDT", 0) for number in range(60)]
+        answers = await asyncio.gather(*imports, return_exceptions=True)
+        assert Counter(type(answer) for answer in answers) == {list: 47, RateLimited: 13}
+        await account.fetch_balances()
+        assert await exchange.fetch_prices() == {"BTC/USDT": 1}
+    finally:
+        await account.close()
+        await exchange.close()
 
 
 async def test_a_long_wait_is_an_error_that_says_until_when(ledger: BudgetStore, clock: DrivenClock) -> None:
