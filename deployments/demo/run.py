@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 from deployments.addresses import LOOPBACK
@@ -37,8 +38,8 @@ def run_demo(display: Display) -> int:
     """
     expectations = Expectations(display.console)
     try:
-        with own_home(display, expectations) as home:
-            _play(_make_settings(home), display, expectations)
+        with stop_on_signals() as stopping, own_home(display, expectations, stopping) as home:
+            _play(_make_settings(home), display, stopping, expectations)
     except StopRequested:
         display.note("Stopped; nothing of it is left.")
         return INTERRUPTED
@@ -47,8 +48,11 @@ def run_demo(display: Display) -> int:
 
 
 @contextmanager
-def own_home(display: Display, expectations: Expectations) -> Iterator[Path]:
-    """Give a new folder; remove it afterwards, unless something failed: then say where it is."""
+def own_home(display: Display, expectations: Expectations, stopping: threading.Event) -> Iterator[Path]:
+    """Give a new folder; remove it afterwards, unless something failed: then say where it is.
+
+    What fails once people have stopped it is no failure: with a closed terminal, each line it writes does.
+    """
     home = Path(tempfile.mkdtemp(prefix="fks-demo-"))
     home.chmod(0o755)  # the account that PostgreSQL runs as must enter; what is secret has its own mode
     display.note(f"The demo lives in {home}, with settings of its own, and goes away at its end.")
@@ -56,8 +60,8 @@ def own_home(display: Display, expectations: Expectations) -> Iterator[Path]:
     try:
         yield home
         keep = bool(expectations.failed)
-    except StopRequested:
-        keep = False
+    except BaseException:
+        keep = not stopping.is_set()
         raise
     finally:
         if keep:
@@ -89,11 +93,8 @@ def _find_free_ports() -> tuple[int, int]:
         return one.getsockname()[1], other.getsockname()[1]
 
 
-def _play(settings: Settings, display: Display, expectations: Expectations) -> None:
-    with ExitStack() as opened:
-        stopping = opened.enter_context(stop_on_signals())
-        stack = opened.enter_context(running_stack(settings, display, stopping))
-        stage = opened.enter_context(open_stage(stack, expectations))
+def _play(settings: Settings, display: Display, stopping: threading.Event, expectations: Expectations) -> None:
+    with running_stack(settings, display, stopping) as stack, open_stage(stack, expectations) as stage:
         for number, (title, play) in enumerate(SITUATIONS.items(), 1):
             display.heading(f"{number}  {title}")
             play(stage)

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,7 +22,6 @@ from rich.console import Console
 from deployments.demo.expectations import Expectations
 from deployments.demo.run import own_home
 from deployments.display import Display
-from deployments.stack import StopRequested
 from lib.errors import EnvironmentRefused
 from tests.prefect_servers import wait_until
 
@@ -128,7 +128,7 @@ def make_display(terminal: io.StringIO) -> tuple[Display, Expectations]:
 
 def test_an_expectation_that_does_not_hold_is_named_at_the_end_and_keeps_the_folder(terminal: io.StringIO) -> None:
     display, expectations = make_display(terminal)
-    with own_home(display, expectations) as home:
+    with own_home(display, expectations, threading.Event()) as home:
         expectations.expect("Water is wet", "100 %", holds=True)
         expectations.expect("Fire is cold", "800 degrees", holds=False)
     expectations.show_verdict()
@@ -140,10 +140,13 @@ def test_an_expectation_that_does_not_hold_is_named_at_the_end_and_keeps_the_fol
     assert f"kept in {home}." in shown
 
 
-@pytest.mark.parametrize(("error", "kept"), [(EnvironmentRefused("disk full"), True), (StopRequested(), False)])
-def test_an_error_keeps_the_folder_and_a_stop_removes_it(terminal: io.StringIO, error: Exception, kept: bool) -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_error_keeps_the_folder_unless_people_have_stopped_it(terminal: io.StringIO, stopped: bool) -> None:
     display, expectations = make_display(terminal)
-    with pytest.raises(type(error)), own_home(display, expectations) as home:
-        raise error
-    assert home.exists() is kept
-    assert ("kept in" in terminal.getvalue()) is kept
+    stopping = threading.Event()
+    with pytest.raises(EnvironmentRefused), own_home(display, expectations, stopping) as home:
+        if stopped:
+            stopping.set()
+        raise EnvironmentRefused("disk full")
+    assert home.exists() is not stopped
+    assert ("kept in" in terminal.getvalue()) is not stopped

@@ -16,8 +16,7 @@ from lib.notifications.messages import Message
 
 NOTIFICATIONS = table_of(NotificationRow)
 SERIES = text("""
-    SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, wanted_from,
-        synced_at, error,
+    SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, wanted_from, error,
         COALESCE(gaps.open, '0') AS open, COALESCE(gaps.absent, '0') AS absent
     FROM sync_status
     LEFT JOIN (
@@ -46,7 +45,6 @@ class StoredSeries:
         wanted_from: Start of the history that was asked for.
         open_gaps: Candles missing so far.
         verified_absent: Candles that the exchange itself does not have.
-        synced_at: The last success, exchange time.
         error: What went wrong last; None after a success.
     """
 
@@ -57,7 +55,6 @@ class StoredSeries:
     wanted_from: datetime | None
     open_gaps: int
     verified_absent: int
-    synced_at: datetime | None
     error: str | None
 
     @property
@@ -85,7 +82,6 @@ def load_series(engine: Engine) -> list[StoredSeries]:
                 wanted_from=row.wanted_from,
                 open_gaps=row.open // series.width,
                 verified_absent=row.absent // series.width,
-                synced_at=row.synced_at,
                 error=row.error,
             )
         )

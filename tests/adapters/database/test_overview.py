@@ -41,15 +41,14 @@ def test_candles_are_counted_and_gaps_are_told_in_candles(engine: Engine) -> Non
         Gap(Span(START + 6 * HOUR, START + 8 * HOUR), START),
     ]
     stored = [make_candle(hours) for hours in (0, 3, 5, 8)]
-    synced_at = START + 9 * HOUR
-    status = SyncStatus(START, START + 8 * HOUR, START, candle_count=77, synced_at=synced_at)
+    status = SyncStatus(START, START + 8 * HOUR, START, candle_count=77)
     failed = SyncStatus(error="the exchange did not answer", consecutive_failures=1)
     with DatabaseSync(engine).open_session() as session:
         session.save([SeriesChange(BTC, status, stored, gaps=gaps), SeriesChange(SOL, failed)])
     found = load_series(engine)
     assert found == [
-        StoredSeries(BTC, 4, START, START + 8 * HOUR, START, 3, 2, synced_at, None),
-        StoredSeries(SOL, 0, None, None, None, 0, 0, None, "the exchange did not answer"),
+        StoredSeries(BTC, 4, START, START + 8 * HOUR, START, 3, 2, None),
+        StoredSeries(SOL, 0, None, None, None, 0, 0, "the exchange did not answer"),
     ]
     assert [one.missing for one in found] == [3, 0]
 
@@ -66,5 +65,5 @@ def test_messages_come_as_they_were_recorded_oldest_first(engine: Engine) -> Non
 
 
 def test_what_the_exchange_never_had_before_the_first_candle_is_not_missing() -> None:
-    listed_late = StoredSeries(BTC, 3, START + 4 * HOUR, START + 6 * HOUR, START, 0, 4, START, None)
+    listed_late = StoredSeries(BTC, 3, START + 4 * HOUR, START + 6 * HOUR, START, 0, 4, None)
     assert listed_late.missing == 0
