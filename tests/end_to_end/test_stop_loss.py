@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
 from decimal import Decimal
 from typing import Any
 
-import ccxt.async_support as ccxt
 import pytest
 from prefect.client.schemas.objects import State
 
+from deployments.by_hand import ByHand
 from flows.market import critical_path
 from flows.on_demand import set_stop_loss
 from tests.platforms import World
@@ -18,32 +17,6 @@ from tests.runs import id_of, read_artifacts, read_run
 from tests.simulators import API_KEY, API_SECRET
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
-
-
-@asynccontextmanager
-async def plain_client(url: str) -> AsyncIterator[Any]:
-    """What an operator has on a laptop: ccxt, pointed at the exchange."""
-    api = {"public": f"{url}/api/v3", "private": f"{url}/api/v3", "sapi": f"{url}/sapi/v1"}
-    options = {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "fetchCurrencies": False}
-    client = ccxt.binance(
-        {
-            "apiKey": API_KEY,
-            "secret": API_SECRET,
-            "options": {"fetchMarkets": ["spot"], **options},
-            "urls": {"api": api},
-        }
-    )
-    try:
-        yield client
-    finally:
-        await client.close()
-
-
-async def sell_all_by_hand(url: str, symbol: str) -> dict[str, Any]:
-    async with plain_client(url) as client:
-        await client.load_markets()
-        free = (await client.fetch_balance())["free"][symbol.split("/")[0]]
-        return dict(await client.create_order(symbol, "market", "sell", client.amount_to_precision(symbol, free)))
 
 
 async def run_chain() -> State[Any]:
@@ -73,7 +46,8 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
     assert "triggered" in artifacts["critical-path"]
 
     cash = await read_cash(world)
-    order = await sell_all_by_hand(world.simulator.url, "SOL/USDT")
+    by_hand = ByHand(world.simulator.url, API_KEY, API_SECRET)
+    sale = await asyncio.to_thread(by_hand.sell_all, "SOL/USDT")
     third = await run_chain()
     assert third.is_completed(), third.message
     assert len(world.webhooks.messages) == 1
@@ -83,7 +57,7 @@ async def test_a_triggered_stop_is_told_once_and_a_sale_by_hand_closes_the_posit
         assert private is not None
         balances = await private.fetch_balances()
         fills = await private.fetch_fills("SOL/USDT", 0)
-    sold = [fill for fill in fills if fill.order_id == str(order["id"])]
+    sold = [fill for fill in fills if fill.order_id == sale.order_id]
     assert {fill.fee_asset for fill in sold} == {"USDT"}
     quantity = sum((fill.quantity for fill in sold), Decimal(0))
     proceeds = sum((fill.price * fill.quantity - fill.fee for fill in sold), Decimal(0))
