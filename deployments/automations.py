@@ -18,7 +18,7 @@ from prefect.events.schemas.automations import AutomationCore, EventTrigger, Pos
 from prefect.events.schemas.events import ResourceSpecification
 
 from deployments.environment import HEARTBEAT_SECONDS
-from deployments.specification import TAG, PrefectFile
+from deployments.specification import DEAD_MANS_SWITCH, TAG, PrefectFile
 
 DONE = {"prefect.flow-run.Completed", "prefect.flow-run.Partial"}
 BROKEN = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"}
@@ -90,7 +90,7 @@ def _dead_mans_switch(flow: str, within: timedelta, channels: Sequence[UUID], ui
     return AutomationCore(
         name=f"fks: {flow} has stopped",
         description=f"Tells people when no run completed for {minutes} minutes, and again for as long as it lasts.",
-        tags=[TAG],
+        tags=[TAG, DEAD_MANS_SWITCH],
         enabled=True,
         trigger=EventTrigger(
             expect=DONE,

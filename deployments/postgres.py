@@ -175,8 +175,11 @@ def find_running(data_dir: Path) -> Server | None:
     cluster = data_dir / "cluster"
     if running_process(cluster) is None:
         return None
-    lines = (cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
-    return Server(data_dir, int(lines[3]), read_password(data_dir), adopted=True)
+    try:
+        port = int((cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()[3])
+    except (FileNotFoundError, IndexError):
+        return None  # it is just ending or beginning
+    return Server(data_dir, port, read_password(data_dir), adopted=True)
 
 
 def _free_port(wanted: int | None) -> int:

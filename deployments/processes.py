@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +101,8 @@ class Child:
             older = self.log.with_name(f"{self.log.name}.{number}")
             if older.exists():
                 older.replace(self.log.with_name(f"{self.log.name}.{number + 1}"))
-        shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
+        with suppress(OSError):  # on a full disk the old lines go, so that there is room for new ones
+            shutil.copyfile(self.log, self.log.with_name(f"{self.log.name}.1"))
         with self.log.open("r+b") as file:
             file.truncate(0)
 

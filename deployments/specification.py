@@ -14,6 +14,7 @@ from lib.errors import SettingsError
 POOL = "fks"
 QUEUE_PRIORITIES = {"critical": 1, "default": 5, "research": 10}  # 1 goes first
 TAG = "fks"  # marks what is ours on a shared Prefect server
+DEAD_MANS_SWITCH = "dead-mans-switch"  # marks the automations that expect chains to complete
 
 
 class _Strict(BaseModel):
@@ -23,7 +24,7 @@ class _Strict(BaseModel):
 class ScheduleSpec(_Strict):
     """One schedule: an interval in seconds from an anchor, or a cron line. Always UTC."""
 
-    interval: Annotated[int, Field(ge=60)] | None = None
+    interval: Annotated[int, Field(ge=10)] | None = None
     anchor_date: AwareDatetime | None = None
     cron: str | None = None
     timezone: Literal["UTC"]

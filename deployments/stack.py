@@ -20,7 +20,7 @@ from deployments.databases import Databases, make_embedded, make_external
 from deployments.display import Display
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.processes import Child, last_lines
-from deployments.specification import POOL, TAG
+from deployments.specification import DEAD_MANS_SWITCH, POOL, TAG
 from lib.adapters.database import migrate
 from lib.errors import EnvironmentRefused
 from lib.settings import PROJECT_ROOT, Settings
@@ -30,7 +30,6 @@ FINISH_SECONDS = 20.0
 FKS = (sys.executable, "-m", "deployments")
 PREFECT = (sys.executable, "-m", "prefect")
 SERVER = "prefect-server"
-DEAD_MANS_SWITCH = "fks: critical-path has stopped"
 
 
 class StopRequested(Exception):
@@ -201,7 +200,7 @@ def _switch_dead_man_off(stack: Stack) -> None:
     """Keep the dead man's switch from calling people at the next start because of an orderly stop."""
     try:
         with stack.api as api:
-            api.set_automation_enabled(DEAD_MANS_SWITCH, enabled=False)
+            api.disable_automations(DEAD_MANS_SWITCH)
     except ServerSilent:
         stack.display.warn("The Prefect server does not answer; the next start may report that critical-path stopped.")
 

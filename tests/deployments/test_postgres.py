@@ -113,7 +113,9 @@ def test_after_kill_9_the_committed_rows_are_there_and_nothing_else(data_dir: Pa
     ask(server, "INSERT INTO fill VALUES (1), (2)")
     open_transaction = psycopg2.connect(server.url("postgres"))
     open_transaction.cursor().execute("INSERT INTO fill VALUES (3)")
-    postmaster(server).kill()
+    process = postmaster(server)
+    process.kill()
+    process.wait(10)
     again = postgres.start(data_dir)
     assert not again.adopted
     assert ask(again, "SELECT sum(quantity) FROM fill") == 3
@@ -139,6 +141,7 @@ def test_a_process_of_a_killed_server_that_still_works_on_the_data_forbids_a_sta
     writer = next(child for child in process.children() if "background writer" in " ".join(child.cmdline()))
     writer.send_signal(signal.SIGSTOP)
     process.kill()
+    process.wait(10)
     monkeypatch.setattr(postgres_data, "LEFTOVER_SECONDS", 0.3)
     try:
         with pytest.raises(EnvironmentRefused, match=f"{writer.pid}.*still work on the data"):
