@@ -144,7 +144,9 @@ async def conclude_chain(key: str, **states: State[Any]) -> State[None]:
     await rename_run(headline)
     status = calc_chain_status(outcomes)
     if status is Status.FAILED:
-        return Failed(message="; ".join(f"{o.task} {o.line}" for o in outcomes if o.status is Status.FAILED))
+        return Failed(
+            message="; ".join(f"{o.task} {o.line}".rstrip(".") for o in outcomes if o.status is Status.FAILED)
+        )
     return Completed(name="Partial" if status is Status.PARTIAL else "Completed", message=headline)
 
 

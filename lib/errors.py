@@ -105,8 +105,22 @@ class AllItemsFailed(FksError):
     """
 
     def __init__(self, task: str, errors: Mapping[str, str], *, retryable: bool) -> None:
-        shown = "; ".join(f"{name}: {error.rstrip('.')}" for name, error in list(errors.items())[:3])
-        more = f"; and {len(errors) - 3} more" if len(errors) > 3 else ""
-        super().__init__(f"{task}: all {len(errors)} items failed. {shown}{more}")
+        super().__init__(f"{task}: all {len(errors)} items failed. {_describe(errors)}")
         self.errors = dict(errors)
         self.retryable = retryable
+
+
+def _describe(errors: Mapping[str, str]) -> str:
+    """Say each reason once, with the names of up to three items; three reasons at most."""
+    names: dict[str, list[str]] = {}
+    for name, error in errors.items():
+        names.setdefault(error.rstrip("."), []).append(name)
+    told = [f"{_list(items)}: {error}" for error, items in list(names.items())[:3]]
+    if untold := sum(len(items) for items in list(names.values())[3:]):
+        told.append(f"and {untold} more")
+    return "; ".join(told)
+
+
+def _list(names: list[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -34,6 +34,13 @@ def test_a_task_whose_items_all_failed_fails_and_says_why(items: list[Item], ret
     assert caught.value.retryable is retryable
 
 
+def test_a_reason_that_many_items_share_is_said_once() -> None:
+    many = [Item(name=f"S{n}", status=Status.FAILED, detail="no network.") for n in range(5)]
+    with pytest.raises(AllItemsFailed) as caught:
+        calc_status("sync", [*many, WRONG])
+    assert str(caught.value) == "sync: all 6 items failed. S0, S1, S2 and 2 more: no network; d: unknown symbol"
+
+
 def test_the_summary_names_the_failed_items_and_leaves_out_zero_counts() -> None:
     at = datetime(2026, 1, 1, tzinfo=UTC)
     result = TaskResult(

@@ -72,7 +72,7 @@ async def test_what_a_person_must_mend_and_answers_that_cannot_be_used_are_not_r
     prefect_world.simulator.control.arm("body", KLINES, count=0, variant="html")
     state = await critical_path("savings", return_state=True)
     assert state.type == "FAILED"
-    assert "Unknown account 'savings'. Expected one of demo." in str(state.message)
+    assert "Unknown account 'savings'. Expected one of demo" in str(state.message)
     tasks = await read_task_runs(id_of(state))
     assert {name: (run.state_name, run.run_count) for name, run in tasks.items()} == {
         "sync_market_data": ("Failed", 1),
