@@ -12,6 +12,13 @@ from lib.results import Item, Status
 FRESH = "fresh"
 
 
+def describe_error(error: Exception) -> str:
+    """Return what to tell about an error; one that nobody foresaw is named as such."""
+    if isinstance(error, FksError):
+        return str(error)
+    return f"Unexpected {type(error).__name__}: {error}. The log has the traceback."
+
+
 @dataclass
 class Outcome:
     """What was done so far.
@@ -67,10 +74,8 @@ class Outcome:
 
     def find_problem(self, *, now: datetime, settle: timedelta) -> str | None:
         """Return what a person should know went wrong, or None."""
-        if isinstance(self.error, FksError):
-            return str(self.error)
         if self.error is not None:
-            return f"Unexpected {type(self.error).__name__}: {self.error}. The log has the traceback."
+            return describe_error(self.error)
         if self.rejected:
             more = f"; and {len(self.rejected) - 3} more" if len(self.rejected) > 3 else ""
             return f"Impossible candles were not stored: {'; '.join(self.rejected[:3])}{more}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +11,8 @@ from lib.errors import BadAnswer, DatabaseUnavailable, EnvironmentRefused, FksEr
 from lib.market.symbols import Symbol, SymbolGroup, SymbolState, SymbolStatus
 from lib.market.writing import WritingDesk
 from lib.ports import Exchange
+
+log = logging.getLogger(__name__)
 
 REFRESH_EVERY = timedelta(hours=1)
 
@@ -30,7 +33,7 @@ class SymbolReview:
     quarantined: frozenset[str] = frozenset()
     released: frozenset[str] = frozenset()
     asked: bool = False
-    error: FksError | None = None
+    error: Exception | None = None
 
     def find_obstacle(self, symbol: str) -> str | None:
         """Return why the symbol is in quarantine, or None when it trades."""
@@ -65,12 +68,14 @@ async def review_symbols(
     try:
         listed = await exchange.fetch_symbols()
         _check(listed, {name for name, state in before.items() if state.status is SymbolStatus.TRADING})
+        missing = [name for name in names if name not in listed]
+        await desk.call(desk.session.save_symbols, listed.values(), missing=missing, groups=groups, at=now)
     except (DatabaseUnavailable, EnvironmentRefused):
         raise
-    except FksError as error:
+    except Exception as error:  # told as the item "symbols"; candles must not wait for a list
+        if not isinstance(error, FksError):
+            log.exception("The list of symbols failed in a way nobody foresaw")
         return SymbolReview(before, asked=True, error=error)
-    missing = [name for name in names if name not in listed]
-    await desk.call(desk.session.save_symbols, listed.values(), missing=missing, groups=groups, at=now)
     after = await desk.call(desk.session.load_symbols, names)
     was_trading = {name for name in names if name not in before or before[name].status is SymbolStatus.TRADING}
     trades = {name for name, state in after.items() if state.status is SymbolStatus.TRADING}

@@ -164,6 +164,7 @@ class SyncRun:
         problem = sync.outcome.find_problem(now=self._tools.source.now(), settle=self._options.settle)
         if problem is None:
             return None
+        log.warning("%s: %s", sync.series, problem)
         failures = sync.state.status.consecutive_failures + 1
         return SeriesChange(sync.series, replace(sync.state.status, error=problem, consecutive_failures=failures))
 

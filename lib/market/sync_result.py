@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from lib.errors import RetryableError
 from lib.market.needs import is_behind
-from lib.market.outcome import FRESH, Outcome
+from lib.market.outcome import FRESH, Outcome, describe_error
 from lib.market.quarantine import SymbolReview
 from lib.market.series import Series, SeriesState
 from lib.results import Item, Status, TaskResult
@@ -79,7 +79,8 @@ def list_items(
     items = []
     if review.error is not None:
         retryable = isinstance(review.error, RetryableError)
-        items.append(Item(name="symbols", status=Status.FAILED, detail=str(review.error), retryable=retryable))
+        detail = describe_error(review.error)
+        items.append(Item(name="symbols", status=Status.FAILED, detail=detail, retryable=retryable))
     for series in wanted:
         outcome = outcomes.get(series)
         if outcome is not None:

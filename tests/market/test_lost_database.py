@@ -13,7 +13,7 @@ import pytest
 from deployments import postgres
 from lib.adapters.database import migrate
 from lib.adapters.database.engine import make_engine
-from lib.errors import DatabaseUnavailable
+from lib.errors import DatabaseUnavailable, EnvironmentRefused
 from lib.market.series import Series
 from lib.ports import CandlePage
 from tests.market.desks import Desk
@@ -56,6 +56,29 @@ async def test_a_database_restarted_in_the_middle_ends_the_run_and_the_next_one_
     assert result.counts["candles"] == 2 * 2592 - stored
     assert desk.candles(BTC_5M) == list_candles(BTC_5M, NOON - timedelta(days=9), NOON)
     desk.engine.dispose()
+
+
+FULL = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF (SELECT count(*) FROM candles) >= 1000 THEN
+        RAISE EXCEPTION USING ERRCODE = 'disk_full', MESSAGE = 'could not extend file: No space left on device';
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER full_disk BEFORE INSERT ON candles FOR EACH STATEMENT EXECUTE FUNCTION refuse();
+"""
+
+
+async def test_a_full_disk_ends_the_run_with_the_remedy_and_the_next_one_carries_on(desk: Desk) -> None:
+    desk.execute(FULL)
+    desk.change(history={"5m": timedelta(days=9)})
+    with pytest.raises(EnvironmentRefused, match=r"The database's disk is full while storing BTC/USDT 5m\. Free space"):
+        await desk.sync()
+    assert len(desk.candles(BTC_5M)) == desk.status(BTC_5M).candle_count == 1000
+    desk.execute("DROP TRIGGER full_disk ON candles")
+    assert (await desk.sync()).counts["candles"] == 1592
+    assert desk.candles(BTC_5M) == list_candles(BTC_5M, NOON - timedelta(days=9), NOON)
 
 
 async def test_a_database_that_is_not_there_is_told_as_such(server: postgres.Server) -> None:

@@ -33,7 +33,7 @@ def engine(database_url: str) -> Iterator[Engine]:
 
 def sync(engine: Engine, simulator: RunningSimulator, *symbols: str, at: datetime = START_AT) -> SyncResult:
     wanted = symbols or SYMBOLS
-    return asyncio.run(sync_over_http(engine, simulator, at, wanted, HISTORY, timeout_seconds=1))
+    return asyncio.run(sync_over_http(engine, simulator, at, wanted, HISTORY))
 
 
 def load_stored(engine: Engine, symbol: str, timeframe: str) -> list[tuple[int, ...]]:

@@ -132,6 +132,14 @@ async def test_without_the_list_candles_are_fetched_all_the_same(desk: Desk) -> 
     }
 
 
+async def test_a_list_that_the_database_refuses_stops_no_candle(desk: Desk) -> None:
+    desk.exchange.symbols[SOL] = replace(desk.exchange.symbols[SOL], price_step=Decimal(0))
+    result = await desk.sync()
+    assert result.failed[0].name == "symbols"
+    assert "symbols_filters" in result.failed[0].detail
+    assert result.counts["candles"] == 24
+
+
 async def test_a_list_that_would_quarantine_most_of_our_symbols_is_not_believed(desk: Desk) -> None:
     await desk.sync(BTC, ETH, SOL)
     desk.exchange.symbols = {BTC: desk.exchange.symbols[BTC]}
