@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC
 from time import monotonic
 from uuid import UUID
 
+import httpx
 from prefect import get_client, runtime
 from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
 from prefect.context import FlowRunContext
 
 LONGEST_NAME = 200
+logger = logging.getLogger("lib.flows")
 
 
 def name_run() -> str:
@@ -48,10 +51,13 @@ async def progress_artifact(key: str) -> AsyncIterator[Callable[[int, int, str],
         nonlocal artifact_id
         done, total, what = latest
         percent, text = 100 * min(done, total) / max(total, 1), f"{what}: {done:,} of {total:,}"
-        if artifact_id is None:
-            artifact_id = await acreate_progress_artifact(percent, key=key, description=text)
-        else:
-            await aupdate_progress_artifact(artifact_id, percent, description=text)
+        try:
+            if artifact_id is None:
+                artifact_id = await acreate_progress_artifact(percent, key=key, description=text)
+            else:
+                await aupdate_progress_artifact(artifact_id, percent, description=text)
+        except httpx.HTTPError as error:  # what is shown of the work must not fail the work
+            logger.warning("The progress artifact %s could not be updated: %s", key, error)
 
     def show(done: int, total: int, what: str) -> None:
         nonlocal latest, shown_at, update

@@ -32,11 +32,11 @@ _platform: ContextVar[Platform | None] = ContextVar("fks_platform", default=None
 
 
 def may_succeed_later(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
-    """Tell whether a retry may help: not where a person must act, and not where the data is wrong."""
+    """Tell whether a retry may help: not where a person must act, the data is wrong, or the time is spent."""
     error = state.data
     if isinstance(error, AllItemsFailed):
         return error.retryable
-    return not isinstance(error, OperatorError | DataError)
+    return not isinstance(error, OperatorError | DataError | TimeoutError)
 
 
 # Seconds, because the next run comes in five minutes and a stop loss must not wait for a long retry.

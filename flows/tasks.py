@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -12,12 +13,16 @@ from prefect.client.schemas.objects import State
 from flows import showing, support
 from lib.notifications.messages import MessageType
 
+SYNC_SECONDS = 200  # however slow the exchange is, stop losses are checked within the five minutes
+
 
 @task(name="sync_market_data", task_run_name="sync_market_data", **support.RETRY)
 async def sync_market_data(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> State[Any]:
     """Fetch the closed candles that are due, repair gaps, and skip what is fresh."""
     async with support.platform() as platform, showing.progress_artifact("sync-market-data") as show:
-        return support.conclude_task(await platform.sync_market_data(symbols, timeframes, show=show))
+        async with asyncio.timeout(SYNC_SECONDS):
+            result = await platform.sync_market_data(symbols, timeframes, show=show)
+        return support.conclude_task(result)
 
 
 @task(name="backfill_market_data", task_run_name="backfill_market_data", **support.RETRY)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TypeVar
 
-from lib.errors import FksError, OperatorError
+from lib.errors import OperatorError, SettingsError
 from lib.market.run import SyncOptions, SyncProgress
 from lib.market.stores import SyncStore
 from lib.market.symbols import SymbolGroup
@@ -44,6 +44,8 @@ class Platform:
         clock: Ours.
         exchange: Its public side.
         accounts: Private sides by account; None for a paper account.
+        refused_accounts: Why an account of the settings cannot be used.
+        refused_channels: Why a channel of the settings cannot be used.
         candles: Candles, gaps, sync status and symbols, as synchronisation keeps them.
         market: Stored symbols and candles, as the portfolio asks for them.
         portfolio: Accounts, fills and positions.
@@ -60,6 +62,8 @@ class Platform:
     portfolio: PortfolioStore
     notifications: NotificationStore
     subscribers: Sequence[Subscriber]
+    refused_accounts: Mapping[str, SettingsError] = field(default_factory=dict)
+    refused_channels: Mapping[str, SettingsError] = field(default_factory=dict)
 
     async def sync_market_data(
         self, symbols: Sequence[str] | None = None, timeframes: Sequence[str] | None = None, *, show: Show | None = None
@@ -196,23 +200,25 @@ class Platform:
             at = self.clock.now()
             note = write_note(kind or MessageType.OPERATIONS, message, urgent=urgent, key=key, at=at)
         pace = Pace(escalation_seconds=self.settings.escalation_seconds)
-        return await asyncio.to_thread(
+        result = await asyncio.to_thread(
             send_notifications, self.notifications, self.subscribers, self.clock, note=note, pace=pace
         )
+        items = (*result.items, *(failed_item(name, error) for name, error in self.refused_channels.items()))
+        return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
 
     async def _for_each_account(self, account: str | None, work: Callable[[str], Awaitable[R]]) -> R:
         """Do the work for one account or for each; one account's failure does not stop another."""
         if account is not None:
             self._check_account(account)
             return await work(account)
-        done, failed = [], []
+        done, failed = [], [failed_item(name, error) for name, error in self.refused_accounts.items()]
         for name in self.accounts:
             try:
                 done.append(await work(name))
-            except FksError as error:
-                if len(self.accounts) == 1:
+            except Exception as error:
+                if len(self.accounts) == 1 and not failed:
                     raise
-                logger.error("Account %s: %s", name, error)
+                logger.exception("Account %s", name)
                 failed.append(failed_item(name, error))
         return combine(done, failed)
 
@@ -223,6 +229,8 @@ class Platform:
         return set_missing_stops(account=account, percent_below=percent, store=self.portfolio, market=self.market)
 
     def _check_account(self, account: str) -> None:
+        if account in self.refused_accounts:
+            raise self.refused_accounts[account]
         if account not in self.accounts:
             raise OperatorError(f"Unknown account {account!r}. Expected one of {', '.join(self.accounts)}.")
 

@@ -64,7 +64,7 @@ class Exchange(Protocol):
     name: str
 
     async def fetch_time(self) -> datetime:
-        """Return the exchange's clock, UTC."""
+        """Return the exchange's clock as of the return of this call (the answer's way is allowed for), UTC."""
         ...
 
     async def fetch_symbols(self) -> Mapping[str, Symbol]:

@@ -35,7 +35,7 @@ async def open_platform(
         clock: The machine's when not given.
 
     Raises:
-        SettingsError: A setting is wrong, or contradicts what the database has of an account.
+        SettingsError: A setting of the exchange is wrong. A wrong account or channel stops only itself.
     """
     settings = settings or load_settings()
     clock = clock or SystemClock()
@@ -45,25 +45,32 @@ async def open_platform(
         exchange = make_exchange(venue, ledger=ledger, clock=clock, known_symbols=market.load_names)
         stack.push_async_callback(exchange.close)
         accounts: dict[str, ExchangeAccount | None] = {}
+        refused: dict[str, SettingsError] = {}
         for name, given in settings.effective_accounts.items():
-            registered = Account(name, given.kind, settings.exchange, settings.quote_asset)
-            portfolio.ensure_account(registered, clock.now())
-            accounts[name] = None
-            if given.kind is AccountKind.LIVE:
-                key, secret = _keys_of(name, given)
-                private = make_account(venue, name, key, secret, ledger=ledger, clock=clock)
+            try:
+                portfolio.ensure_account(
+                    Account(name, given.kind, settings.exchange, settings.quote_asset), clock.now()
+                )
+                private = _open_account(name, given, venue, ledger, clock)
+            except SettingsError as error:  # the other accounts' stop losses are watched all the same
+                refused[name] = error
+                continue
+            accounts[name] = private
+            if private is not None:
                 stack.push_async_callback(private.close)
-                accounts[name] = private
+        subscribers, mute = make_subscribers(settings, clock)
         yield Platform(
             settings=settings,
             clock=clock,
             exchange=exchange,
             accounts=accounts,
+            refused_accounts=refused,
             candles=DatabaseSync(engine),
             market=market,
             portfolio=portfolio,
             notifications=NotificationStore(engine),
-            subscribers=make_subscribers(settings, clock),
+            subscribers=subscribers,
+            refused_channels=mute,
         )
 
 
@@ -85,19 +92,27 @@ def venue_of(settings: Settings) -> Venue:
     )
 
 
-def make_subscribers(settings: Settings, clock: Clock) -> list[Subscriber]:
-    """Return every channel of the settings with what it wants."""
-    return [
-        Subscriber(
-            make_channel(name, given.url.get_secret_value(), clock), given.types, given.min_severity, given.order
-        )
-        for name, given in settings.channels.items()
-    ]
+def make_subscribers(settings: Settings, clock: Clock) -> tuple[list[Subscriber], dict[str, SettingsError]]:
+    """Return every channel of the settings with what it wants, and why others are none; those do not mute the rest."""
+    subscribers, refused = [], {}
+    for name, given in settings.channels.items():
+        try:
+            channel = make_channel(name, given.url.get_secret_value(), clock)
+        except SettingsError as error:
+            refused[name] = error
+            continue
+        subscribers.append(Subscriber(channel, given.types, given.min_severity, given.order))
+    return subscribers, refused
 
 
-def _keys_of(name: str, given: AccountSettings) -> tuple[str, str]:
+def _open_account(
+    name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock
+) -> ExchangeAccount | None:
+    """Return the account's private side; None for a paper account."""
+    if given.kind is AccountKind.PAPER:
+        return None
     if given.api_key is None or given.api_secret is None:
-        raise SettingsError(
-            f"The live account {name} has no keys. Set FKS_ACCOUNTS__{name.upper()}__API_KEY and _API_SECRET."
-        )
-    return given.api_key.get_secret_value(), given.api_secret.get_secret_value()
+        variable = f"FKS_ACCOUNTS__{name.upper()}__API_KEY"
+        raise SettingsError(f"The live account {name} has no keys. Set {variable} and _API_SECRET.")
+    key, secret = given.api_key.get_secret_value(), given.api_secret.get_secret_value()
+    return make_account(venue, name, key, secret, ledger=ledger, clock=clock)

@@ -109,10 +109,9 @@ async def backfill_market_data(
 
 
 async def measure_clock_offset(exchange: Exchange, clock: Clock) -> timedelta:
-    """Return exchange time minus ours, taking the answer's way for as long as the question's."""
-    asked_at = clock.now()
+    """Return exchange time minus ours; `fetch_time` has already allowed for the answer's way."""
     theirs = await exchange.fetch_time()
-    return theirs - (asked_at + (clock.now() - asked_at) / 2)
+    return theirs - clock.now()
 
 
 @dataclass(frozen=True)

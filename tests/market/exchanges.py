@@ -61,6 +61,7 @@ class HandExchange:
         bend: Changes an answer before it is given.
         asked: Every request for candles: series, since, limit.
         listings: How often the list of symbols was asked for.
+        answers_after: How long the question for its time takes.
     """
 
     clock: DrivenClock
@@ -74,8 +75,10 @@ class HandExchange:
     asked: list[tuple[Series, datetime, int]] = field(default_factory=list)
     listings: int = 0
     name: str = "hand"
+    answers_after: timedelta = timedelta(0)
 
     async def fetch_time(self) -> datetime:
+        self.clock.advance(seconds=self.answers_after.total_seconds())
         return self.clock.now() + self.offset
 
     async def fetch_symbols(self) -> Mapping[str, Symbol]:

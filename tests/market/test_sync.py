@@ -88,6 +88,11 @@ async def test_candles_count_as_closed_by_the_exchanges_clock_and_the_offset_is_
     assert desk.status(BTC_5M).newest_at == NOON.replace(second=0) - timedelta(minutes=10)
 
 
+async def test_a_slow_answer_does_not_set_the_exchanges_clock_forward(desk: Desk) -> None:
+    desk.exchange.answers_after = timedelta(seconds=20)
+    assert (await desk.sync()).clock_offset_ms == 0
+
+
 async def test_what_has_candles_already_is_brought_up_to_date_before_any_backfill(desk: Desk) -> None:
     await desk.sync(BTC)
     desk.change(history={"5m": timedelta(days=9)}, concurrency=1)

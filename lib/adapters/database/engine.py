@@ -12,11 +12,20 @@ from sqlalchemy.exc import DBAPIError
 
 from lib.errors import DatabaseUnavailable, EnvironmentRefused
 
-DISK_FULL = {"53100", "53200"}  # SQLSTATE disk_full, out_of_memory
+DISK_FULL = "53100"  # SQLSTATE disk_full
+LOCK_NOT_AVAILABLE = "55P03"
 
 # How every engine connects, also the one that a Prefect block makes.
 ENGINE_OPTIONS: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 5}
-CONNECT_ARGS: dict[str, Any] = {"connect_timeout": 5, "options": "-c timezone=UTC", "application_name": "fks"}
+# No wait is endless: neither for a lock that a frozen process holds, nor for a server that vanished without a word.
+CONNECT_ARGS: dict[str, Any] = {
+    "application_name": "fks",
+    "connect_timeout": 5,
+    "options": "-c timezone=UTC -c lock_timeout=60s -c idle_in_transaction_session_timeout=120s",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
 
 
 def make_engine(url: str) -> Engine:
@@ -32,7 +41,7 @@ def database_errors(doing: str) -> Iterator[None]:
     """Translate the driver's errors while `doing` something ("storing candles of BTC/USDT 1h").
 
     Raises:
-        DatabaseUnavailable: The server refused or lost the connection.
+        DatabaseUnavailable: The server refused or lost the connection, or a lock was not to be had.
         EnvironmentRefused: The database's disk is full.
     """
     try:
@@ -40,7 +49,7 @@ def database_errors(doing: str) -> Iterator[None]:
     except (DBAPIError, psycopg2.Error) as error:  # COPY goes through the driver's own cursor
         cause = error.orig if isinstance(error, DBAPIError) else error
         sqlstate = getattr(cause, "pgcode", None)
-        if sqlstate in DISK_FULL:
+        if sqlstate == DISK_FULL:
             raise EnvironmentRefused(
                 f"The database's disk is full while {doing}. Free space there; the next run carries on."
             ) from error
@@ -48,6 +57,8 @@ def database_errors(doing: str) -> Iterator[None]:
         lost = isinstance(cause, psycopg2.OperationalError | psycopg2.InterfaceError) or (
             type(cause) is psycopg2.DatabaseError and sqlstate is None
         )
+        if sqlstate == LOCK_NOT_AVAILABLE:
+            raise DatabaseUnavailable(f"Another process held what was needed for {doing} for a minute.") from error
         if lost or (sqlstate or "").startswith(("08", "57P")):
             raise DatabaseUnavailable(
                 f"The database went away while {doing}. It is tried again; if it stays away, see `fks status`."

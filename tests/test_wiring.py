@@ -1,0 +1,42 @@
+"""What is wrong with one account or channel stops only that one."""
+
+import pytest
+
+from lib.errors import OperatorError, SettingsError
+from lib.results import Status
+from tests.platforms import World
+
+
+async def test_a_wrong_channel_is_reported_and_the_others_are_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_CHANNELS__WRONG__URL", "no-url-at-all")
+    async with world.platform() as platform:
+        result = await platform.send_notifications(message="hello", key="1")
+    assert len(world.webhooks.messages) == 1
+    assert result.status is Status.PARTIAL
+    (failed,) = result.failed
+    assert failed.name == "wrong"
+    assert "FKS_CHANNELS__WRONG__URL" in failed.detail
+
+
+async def test_an_account_that_contradicts_the_database_is_reported_and_the_others_are_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__KIND", "live")
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_KEY", "simulator-key")
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_SECRET", "simulator-secret")
+    monkeypatch.setenv("FKS_ACCOUNTS__OTHER__KIND", "paper")
+    async with world.platform() as platform:
+        await platform.sync_market_data(timeframes=["1h"])
+    monkeypatch.setenv("FKS_ACCOUNTS__OTHER__KIND", "live")
+    monkeypatch.setenv("FKS_ACCOUNTS__OTHER__API_KEY", "another-key")
+    monkeypatch.setenv("FKS_ACCOUNTS__OTHER__API_SECRET", "another-secret")
+    async with world.platform() as platform:
+        result = await platform.update_positions()
+        with pytest.raises(SettingsError, match="other"):
+            await platform.update_positions("other")
+        with pytest.raises(OperatorError, match="Unknown account 'nobody'"):
+            await platform.update_positions("nobody")
+    assert {line.account for line in result.positions} == {"demo"}
+    assert [item.name for item in result.failed] == ["other"]
