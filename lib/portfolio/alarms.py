@@ -35,15 +35,16 @@ class Alarm:
         """Tell whether people are to be told now that the condition holds.
 
         A stop loss or a stale price is told again every `realert`, a take profit once until the price has left it.
-        None is told more often than that, however the price flaps.
+        None is told more often than that, however the price flaps. One that was told in the future, by a clock that was
+        ahead, is due: nobody knows when that was.
         """
         if kind is AlarmKind.TAKE_PROFIT and self.raised_at is not None:
             return False
-        return self.alerted_at is None or now - self.alerted_at >= realert - JITTER
+        return self.alerted_at is None or not -JITTER <= now - self.alerted_at < realert - JITTER
 
     def alert(self, now: datetime) -> Alarm:
         """The alarm after people were told."""
-        return Alarm(self.raised_at or now, now, self.alerts + 1)
+        return Alarm(min(self.raised_at or now, now), now, self.alerts + 1)
 
     def rest(self) -> Alarm:
         """The alarm when its condition has passed: armed, but not to be told again too soon."""

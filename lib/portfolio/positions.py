@@ -118,6 +118,6 @@ def _store(
         booked = book_import(books, fetched, market, quotes, clock.now()) if fetched else Booked()
         held = books.load_held()
         listings = market.load_listings({one.symbol for one in held})
-        valuations, priced = price_positions(held, quotes, listings)
+        valuations, priced = price_positions(held, quotes, listings, clock.now())
         books.save_valuations(valuations)
         return booked, books.load_held(), priced

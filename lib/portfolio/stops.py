@@ -17,6 +17,7 @@ from lib.results import Item, Status, TaskResult, calc_status, failed_item
 
 TASK = "check_stop_loss"
 logger = logging.getLogger(__name__)
+CLOCK_TOLERANCE = timedelta(seconds=5)  # what an orderly clock is set back by; a price further ahead has no known age
 COUNTED = {AlarmKind.STOP_LOSS: "triggered", AlarmKind.TAKE_PROFIT: "take profits", AlarmKind.STALE_PRICE: "stale"}
 
 
@@ -34,8 +35,9 @@ def check_stop_loss(
     * Price at or below the stop loss: an urgent message at once, and every `realert` while it is so. However the price
       flaps around the stop, there are never more; setting another stop loss begins anew.
     * Price at or above the take profit: one warning, and another one only after the price had left it.
-    * Price older than `max_age`, or none: the position's item fails and an urgent message says that nothing watches it,
-      at most one a position every `realert`. It is never a silent "not triggered".
+    * Price older than `max_age`, of a future instant (the clock was ahead when it came), or none: the position's item
+      fails and an urgent message says that nothing watches it, at most one a position every `realert`. It is never a
+      silent "not triggered".
 
     The message is recorded first, under a key that follows from what is stored, and then noted with the position. So a
     process killed in between neither loses nor repeats it.
@@ -80,7 +82,7 @@ def check_stop_loss(
 
 
 def _find_alarm(held: HeldPosition, now: datetime, max_age: timedelta) -> AlarmKind | None:
-    if held.valuation is None or abs(now - held.valuation.price_at) > max_age:
+    if held.valuation is None or not -CLOCK_TOLERANCE <= now - held.valuation.price_at <= max_age:
         return AlarmKind.STALE_PRICE
     if held.stop_loss is not None and held.valuation.price <= held.stop_loss:
         return AlarmKind.STOP_LOSS

@@ -63,5 +63,5 @@ def find_price_flaw(price: Decimal | None, position: Position, last: Valuation |
 
 def _find_reference(position: Position, last: Valuation | None, now: datetime) -> Decimal | None:
     if last is not None:
-        return last.price if now - last.price_at < ABSURD_WITHIN else None
+        return last.price if abs(now - last.price_at) < ABSURD_WITHIN else None
     return position.average_cost if now - position.opened_at < ABSURD_WITHIN else None
