@@ -118,7 +118,7 @@ class Books(Protocol):
         ...
 
     def value_fees(self, fills: Sequence[BookedFill]) -> None:
-        """Store the fee values of fills that had none."""
+        """Store the fee values of fills that have none; a value is fixed once."""
         ...
 
     def load_fills(self) -> Sequence[BookedFill]:
@@ -140,8 +140,8 @@ class Books(Protocol):
     def replace_ledger(self, ledger: Ledger) -> None:
         """Make the stored positions those of the ledger; limits, alarms and prices of a position stay with it.
 
-        When an open position of the ledger has another opening fill than the stored one of its symbol (an older fill
-        turned up), it is the same holding and inherits them.
+        When the open position of a symbol has another opening fill than before, because an older fill turned up, it
+        inherits them, so that no stop loss is lost; unless all its fills are new: then it is another holding.
         """
         ...
 
@@ -194,7 +194,10 @@ class PortfolioStore(Protocol):
         ...
 
     def save_limits(self, held: HeldPosition, stop_loss: Decimal | None, take_profit: Decimal | None) -> bool:
-        """Set both limits and arm the alarm of each that changes anew; False when the position is closed by now."""
+        """Set both limits and arm the alarm of each that changes anew.
+
+        False, and nothing set, when the position was closed or its limits were changed since `held` was loaded.
+        """
         ...
 
     def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lib.adapters.database.portfolio_heirs import hand_on, lock_held
 from lib.adapters.database.portfolio_rows import (
     FILLS,
     POSITION_FIELDS,
@@ -39,6 +40,7 @@ class DatabaseBooks:
     def __init__(self, connection: Connection, account: str) -> None:
         self._connection = connection
         self._account = account
+        self._added: set[str] = set()
 
     def load_stored(self, fills: Sequence[Fill]) -> Mapping[str, Fill]:
         """See `Books`. Reads each symbol from its first fill on: what is fetched is always its newest end."""
@@ -55,9 +57,10 @@ class DatabaseBooks:
         """See `Books`."""
         if fills:
             self._connection.execute(insert(FILLS), [from_booked(booked, now) for booked in fills])
+            self._added.update(booked.fill.key for booked in fills)
 
     def value_fees(self, fills: Sequence[BookedFill]) -> None:
-        """See `Books`."""
+        """See `Books`. A value that another run has stored since the fills were read stands."""
         if not fills:
             return
         self._connection.execute(
@@ -66,6 +69,7 @@ class DatabaseBooks:
                 FILLS.c.account == self._account,
                 FILLS.c.symbol == bindparam("of_symbol"),
                 FILLS.c.fill_id == bindparam("of_id"),
+                FILLS.c.fee_quote.is_(None),
             )
             .values(fee_quote=bindparam("value"), fee_priced_by=bindparam("priced_by")),
             [
@@ -111,11 +115,14 @@ class DatabaseBooks:
 
     def replace_ledger(self, ledger: Ledger) -> None:
         """See `Books`."""
-        positions = {(position.symbol, position.opened_by): position for position in ledger.positions}
-        self._rename_reopened(positions)
-        self._remove_vanished(positions)
+        before = {held.symbol: held for held in lock_held(self._connection, self._account)}
+        self._remove_vanished({(position.symbol, position.opened_by) for position in ledger.positions})
         self._connection.execute(delete(UNMATCHED).where(self._owns(UNMATCHED)))
         self.extend_ledger(ledger)
+        for heir in self.load_held():
+            held = before.get(heir.symbol)
+            if held and held.position.opened_by != heir.position.opened_by and self._was_held(heir.position):
+                hand_on(self._connection, held, heir)
 
     def load_held(self) -> Sequence[HeldPosition]:
         """See `Books`."""
@@ -190,17 +197,18 @@ class DatabaseBooks:
             ],
         )
 
-    def _rename_reopened(self, positions: Mapping[Key, Position]) -> None:
-        """Let a holding whose opening fill is another one now keep its row, with limits, alarms and price."""
-        stored = {key for key, _ in self._load_keys()}
-        still_open = {key[0]: key for key, position in positions.items() if position.is_open}
-        for key, is_open in self._load_keys():
-            heir = still_open.get(key[0])
-            if is_open and key not in positions and heir is not None and heir not in stored:
-                self._connection.execute(update(POSITIONS).where(self._is(key)).values(opened_by=heir[1]))
+    def _was_held(self, position: Position) -> bool:
+        """Tell whether any of the position's fills was stored before: then it is no new holding."""
+        rows = self._connection.execute(
+            select(FILLS).where(
+                self._owns(FILLS), FILLS.c.symbol == position.symbol, FILLS.c.filled_at >= position.opened_at
+            )
+        )
+        return any(to_fill(row).key not in self._added for row in rows)
 
-    def _remove_vanished(self, positions: Mapping[Key, Position]) -> None:
-        vanished = [key for key, _ in self._load_keys() if key not in positions]
+    def _remove_vanished(self, remaining: Set[Key]) -> None:
+        rows = self._connection.execute(select(POSITIONS.c.symbol, POSITIONS.c.opened_by).where(self._owns(POSITIONS)))
+        vanished = [(row.symbol, row.opened_by) for row in rows if (row.symbol, row.opened_by) not in remaining]
         if vanished:
             self._connection.execute(
                 delete(POSITIONS).where(
@@ -238,17 +246,5 @@ class DatabaseBooks:
             ]
             self._connection.execute(insert(UNMATCHED), rows)
 
-    def _load_keys(self) -> list[tuple[Key, bool]]:
-        """Return the stored positions' keys, and whether each is open."""
-        rows = self._connection.execute(
-            select(POSITIONS.c.symbol, POSITIONS.c.opened_by, POSITIONS.c.closed_at.is_(None)).where(
-                self._owns(POSITIONS)
-            )
-        )
-        return [((symbol, opened_by), is_open) for symbol, opened_by, is_open in rows]
-
     def _owns(self, table: Any) -> Any:
         return table.c.account == self._account
-
-    def _is(self, key: Key) -> Any:
-        return self._owns(POSITIONS) & (POSITIONS.c.symbol == key[0]) & (POSITIONS.c.opened_by == key[1])

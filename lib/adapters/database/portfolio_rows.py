@@ -89,6 +89,22 @@ def _to_held(row: Row[Any], alarms: dict[AlarmKind, Alarm]) -> HeldPosition:
     return HeldPosition(row.account, to_position(row), valuation, row.stop_loss, row.take_profit, alarms)
 
 
+def alarm_key(held: HeldPosition, kind: AlarmKind) -> dict[str, Any]:
+    """Return the key of the row of a held position's alarm."""
+    return {
+        "account": held.account,
+        "symbol": held.symbol,
+        "opened_by": held.position.opened_by,
+        "kind": kind.value,
+    }
+
+
+def alarm_row(held: HeldPosition, kind: AlarmKind, alarm: Alarm) -> dict[str, Any]:
+    """Return the row of a held position's alarm."""
+    told = {"raised_at": alarm.raised_at, "alerted_at": alarm.alerted_at, "alerts": alarm.alerts}
+    return alarm_key(held, kind) | told
+
+
 def to_position(row: Row[Any]) -> Position:
     """Return the ledger's part of a row of `positions`."""
     return Position(**{name: getattr(row, name) for name in POSITION_FIELDS})
