@@ -53,7 +53,10 @@ def set_stop_loss(
     if contradiction := _find_contradiction(new_stop, new_target):
         raise OperatorError(f"{contradiction} Set or remove both at once.")
     if not store.save_limits(held, new_stop, new_target):
-        raise OperatorError(f"The position {held.name} was closed in the meantime. Nothing was set.")
+        raise OperatorError(
+            f"The position {held.name} was closed or changed in the meantime. Nothing was set: look at it, then set "
+            "its limits again."
+        )
     detail = (
         f"stop loss {_number(new_stop)} (was {_number(held.stop_loss)}), "
         f"take profit {_number(new_target)} (was {_number(held.take_profit)})"
@@ -107,7 +110,7 @@ def _set_missing(held: HeldPosition, stop: Decimal, store: PortfolioStore) -> It
     if contradiction := _find_contradiction(stop, held.take_profit):
         return Item(name=held.name, status=Status.FAILED, detail=contradiction)
     if not store.save_limits(held, stop, held.take_profit):
-        return Item(name=held.name, status=Status.SKIPPED, detail="closed in the meantime")
+        return Item(name=held.name, status=Status.SKIPPED, detail="closed or changed in the meantime")
     return Item(name=held.name, status=Status.OK, detail=f"stop loss {_number(stop)}")
 
 

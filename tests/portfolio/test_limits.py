@@ -94,6 +94,17 @@ async def test_a_position_closed_in_the_meantime_gets_no_limits(holding: Desk) -
     assert not holding.store.save_limits(loaded, Decimal(90), None)
 
 
+async def test_limits_changed_in_the_meantime_are_not_overwritten(holding: Desk) -> None:
+    loaded = holding.held()
+    set_limits(holding, stop_loss="97", take_profit="130")
+    assert not holding.store.save_limits(loaded, Decimal(90), None)
+    only_target = holding.held()
+    set_limits(holding, remove_stop_loss=True)
+    assert not holding.store.save_limits(only_target, only_target.stop_loss, Decimal(140))
+    assert (holding.held().stop_loss, holding.held().take_profit) == (None, Decimal(130))
+    set_limits(holding, stop_loss="96")
+
+
 async def test_missing_stops_go_below_the_average_cost_or_the_price_whichever_is_lower(desk: Desk) -> None:
     desk.exchange.trade("buy", "1", "100")
     desk.exchange.trade("buy", "1", "600", symbol="BNB/USDT")

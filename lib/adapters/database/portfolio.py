@@ -6,14 +6,22 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import ARRAY, Connection, Engine, Text, cast, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.portfolio_books import BALANCES, IMPORTS, DatabaseBooks
-from lib.adapters.database.portfolio_rows import ALARMS, FILLS, POSITIONS, key_of, load_held, table_of, to_booked
+from lib.adapters.database.portfolio_rows import (
+    ALARMS,
+    FILLS,
+    POSITIONS,
+    alarm_key,
+    key_of,
+    load_held,
+    table_of,
+    to_booked,
+)
 from lib.adapters.database.tables.portfolio import AccountRow
 from lib.errors import OperatorError, SettingsError
 from lib.portfolio.accounts import Account, AccountKind
@@ -114,7 +122,12 @@ class DatabasePortfolioStore:
         with self._transaction(f"setting limits of {held.name}") as connection:
             done = connection.execute(
                 update(POSITIONS)
-                .where(key_of(held), POSITIONS.c.closed_at.is_(None))
+                .where(
+                    key_of(held),
+                    POSITIONS.c.closed_at.is_(None),
+                    POSITIONS.c.stop_loss.is_not_distinct_from(held.stop_loss),
+                    POSITIONS.c.take_profit.is_not_distinct_from(held.take_profit),
+                )
                 .values(stop_loss=stop_loss, take_profit=take_profit)
             )
             for kind in changed if done.rowcount else ():
@@ -124,7 +137,7 @@ class DatabasePortfolioStore:
     def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm) -> bool:
         """See `PortfolioStore`."""
         told = {"raised_at": alarm.raised_at, "alerted_at": alarm.alerted_at, "alerts": alarm.alerts}
-        row = _alarm_key(held, kind) | told
+        row = alarm_key(held, kind) | told
         there = select(*(literal(value, ALARMS.c[name].type) for name, value in row.items())).where(
             select(POSITIONS).where(key_of(held)).exists()
         )
@@ -155,20 +168,11 @@ def _describe(account: Account | None) -> str:
     return f"{account.kind}, {account.exchange}, {account.quote_asset}" if account else "unknown"
 
 
-def _alarm_key(held: HeldPosition, kind: AlarmKind) -> dict[str, Any]:
-    return {
-        "account": held.account,
-        "symbol": held.symbol,
-        "opened_by": held.position.opened_by,
-        "kind": kind.value,
-    }
-
-
 def _arm_anew(connection: Connection, held: HeldPosition, kind: AlarmKind) -> None:
     """Arm an alarm whose limit changed. The count goes on, so a message of the old limit hides none of the new."""
     armed = {"raised_at": None, "alerted_at": None}
     connection.execute(
         upsert(ALARMS)
-        .values(_alarm_key(held, kind) | armed | {"alerts": 1})
+        .values(alarm_key(held, kind) | armed | {"alerts": 1})
         .on_conflict_do_update(constraint=ALARMS.primary_key, set_=armed | {"alerts": ALARMS.c.alerts + 1})
     )
