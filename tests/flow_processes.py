@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 from lib.settings import PROJECT_ROOT
@@ -33,10 +35,12 @@ class FlowProcess:
     """The process; each chain is begun by `begin` and awaited by `finish`.
 
     Attributes:
-        process: Its handle; what it wrote to stderr is there once it has ended.
+        process: Its handle.
+        stderr: What it writes there.
     """
 
     process: subprocess.Popen[str]
+    stderr: Path
 
     def begin(self, **settings: str) -> None:
         """Begin a chain, with these changes to its environment from now on."""
@@ -57,7 +61,7 @@ class FlowProcess:
         """Return its next line."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline().strip()
-        assert line, self.process.communicate()[1]
+        assert line, self.stderr.read_text()
         return line
 
     def kill(self) -> None:
@@ -67,16 +71,26 @@ class FlowProcess:
 
     def end(self) -> str:
         """Let it end in order, its logs sent; return what it wrote to stderr."""
-        return self.process.communicate()[1]
+        self.process.communicate()
+        return self.stderr.read_text()
 
 
 @contextmanager
 def flow_process(env: dict[str, str]) -> Iterator[FlowProcess]:
     """Start a process that is ready to run chains in this environment."""
-    command = [sys.executable, "-c", PROGRAM]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, env=env, cwd=PROJECT_ROOT, text=True, **pipes) as process:
-        running = FlowProcess(process)
+    with (
+        tempfile.NamedTemporaryFile() as stderr,
+        subprocess.Popen(
+            [sys.executable, "-c", PROGRAM],
+            env=env,
+            cwd=PROJECT_ROOT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+        ) as process,
+    ):
+        running = FlowProcess(process, Path(stderr.name))
         try:
             assert running.read_line() == "ready"
             yield running
