@@ -22,8 +22,8 @@ class Alarm:
     """What people were told of one kind about one position.
 
     Attributes:
-        raised_at: Since when it holds; None while it is armed.
-        alerted_at: When people were last told; None when they were not told since it was armed anew.
+        raised_at: When people were first told that it holds; None while it is armed.
+        alerted_at: When people were last told, though it passed since; None when not since its limit was set.
         alerts: How often people were told; numbers the messages, so it never falls.
     """
 

@@ -112,11 +112,10 @@ def _tell(
 
 
 def _arm_passed(held: HeldPosition, kind: AlarmKind | None, store: PortfolioStore) -> None:
-    """Arm what no longer holds. A stop loss stays raised until it is changed; a stale price tells nothing of others."""
-    passed = {AlarmKind.TAKE_PROFIT, AlarmKind.STALE_PRICE} - {kind}
+    """Arm what no longer holds; a stale price tells nothing of the others."""
     if kind is AlarmKind.STALE_PRICE:
         return
-    for other in passed:
+    for other in set(AlarmKind) - {kind}:
         alarm = held.alarms.get(other)
         if alarm is not None and alarm.raised_at is not None:
             store.save_alarm(held, other, alarm.rest())

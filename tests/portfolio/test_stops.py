@@ -98,6 +98,19 @@ async def test_a_price_that_flaps_around_the_stop_tells_no_more_often(stopped: D
     assert len(stopped.messages()) == 2
 
 
+async def test_a_price_that_falls_to_the_stop_weeks_after_it_recovered_is_told_as_a_new_trigger(stopped: Desk) -> None:
+    for price in ("85", "95"):
+        stopped.exchange.price(SOL=price)
+        await stopped.run(minutes=5)
+    stopped.exchange.price(SOL="85")
+    await stopped.run(days=21)
+    await stopped.run(minutes=30)
+    _, second, third = stopped.messages()
+    assert second.title == "🛑 Stop loss triggered: SOL/USDT (demo)"
+    assert "first" not in second.body
+    assert "It was triggered first at 2024-10-25 00:10 UTC" in third.body
+
+
 async def test_another_stop_begins_anew(stopped: Desk) -> None:
     stopped.exchange.price(SOL="85")
     await stopped.run(minutes=5)
