@@ -20,9 +20,9 @@ from lib.notifications.channels import Subscriber
 from lib.notifications.delivery import Pace
 from lib.notifications.messages import MessageType
 from lib.notifications.sending import NotificationsResult, NotificationStore, send_notifications
-from lib.notifications.texts import write_clock_off, write_note
+from lib.notifications.texts import write_clock_off, write_import_failed, write_note
 from lib.portfolio.limits import set_missing_stops, set_stop_loss
-from lib.portfolio.position_report import PositionsUpdate
+from lib.portfolio.position_report import FILLS, PositionsUpdate
 from lib.portfolio.positions import update_positions
 from lib.portfolio.stops import check_stop_loss
 from lib.portfolio.stores import MarketFacts, PortfolioStore
@@ -133,6 +133,7 @@ class Platform:
                 clock=self.clock,
                 universe=self.settings.symbols,
             )
+            self._tell_of_failed_imports(result)
             stops = await asyncio.to_thread(self._set_missing_stops, name)
             items = (*result.items, *stops)
             return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
@@ -221,6 +222,12 @@ class Platform:
                 logger.exception("Account %s", name)
                 failed.append(failed_item(name, error))
         return combine(done, failed)
+
+    def _tell_of_failed_imports(self, result: PositionsUpdate) -> None:
+        """What passes by itself is not told: the next run imports it."""
+        for item in result.failed:
+            if item.name.endswith(FILLS) and not item.retryable:
+                self.notifications.record(write_import_failed(item.name, item.detail, at=self.clock.now()))
 
     def _set_missing_stops(self, account: str) -> tuple[Item, ...]:
         percent = self.settings.effective_accounts[account].stop_loss_pct

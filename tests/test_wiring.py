@@ -40,3 +40,21 @@ async def test_an_account_that_contradicts_the_database_is_reported_and_the_othe
             await platform.update_positions("nobody")
     assert {line.account for line in result.positions} == {"demo"}
     assert [item.name for item in result.failed] == ["other"]
+
+
+async def test_a_refused_key_is_told_urgently_once_a_day_because_nothing_watches_what_is_bought(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.platform() as platform:
+        await platform.sync_market_data(timeframes=["1h"])
+        await platform.update_positions()
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__KIND", "live")
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_KEY", "simulator-key")
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_SECRET", "a-wrong-secret")
+    async with world.platform() as platform:
+        for _ in range(2):
+            assert (await platform.update_positions()).status is Status.PARTIAL
+            await platform.send_notifications()
+    (told,) = world.webhooks.contents
+    assert "Cannot be imported: demo fills" in told
+    assert "a-wrong-secret" not in told

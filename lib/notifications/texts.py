@@ -124,3 +124,19 @@ def write_clock_off(exchange: str, offset_ms: int, *, at: datetime) -> Message:
     headline = f"Clock {abs(offset_ms)} ms {direction}"
     key = f"clock:{exchange}:{at:%Y-%m-%d}"
     return compose(MessageType.OPERATIONS, Severity.WARNING, headline, body, key=key, at=at)
+
+
+def write_import_failed(what: str, error: str, *, at: datetime) -> Message:
+    """Return the urgent message that fills cannot be imported until a person mends something; one a day.
+
+    Args:
+        what: Whose: "demo fills" of a whole account, "demo SOL/USDT fills" of a symbol.
+        error: Why, with the remedy.
+        at: When, UTC.
+    """
+    body = (
+        f"{error}\nWhat was bought since is unknown here, so nothing watches it; what was sold still counts as held.\n"
+        "What to do: mend that; until then watch these positions on the exchange."
+    )
+    key = f"import:{what}:{at:%Y-%m-%d}"
+    return compose(MessageType.OPERATIONS, Severity.URGENT, f"Cannot be imported: {what}", body, key=key, at=at)

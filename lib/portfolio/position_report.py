@@ -17,6 +17,7 @@ from lib.results import Item, Status, TaskResult, failed_item
 from lib.units import format_money
 
 MAX_CLOSED = 20
+FILLS = " fills"  # ends the name of an item about importing
 
 
 class PositionLine(BaseModel):
@@ -118,7 +119,7 @@ def describe_import(account: str, asked: Sequence[str], booked: Booked) -> list[
 
 
 def _describe_symbol(account: str, symbol: str, booked: Booked) -> Item:
-    name = f"{account} {symbol} fills"
+    name = f"{account} {symbol}{FILLS}"
     if symbol in booked.errors:
         return failed_item(name, booked.errors[symbol])
     fresh = [one for one in booked.fills if one.fill.symbol == symbol]

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from lib.errors import FksError
 from lib.portfolio.bookkeeping import Booked, book_import
 from lib.portfolio.imports import Fetched, fetch_new_fills
-from lib.portfolio.position_report import PositionsUpdate, describe_import, line_of, lines_of_closed
+from lib.portfolio.position_report import FILLS, PositionsUpdate, describe_import, line_of, lines_of_closed
 from lib.portfolio.pricing import price_positions
 from lib.portfolio.quotes import PriceSource, Quotes, fetch_quotes
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
@@ -106,7 +106,7 @@ async def _fetch(
     except Exception as error:  # counted as a failed item
         trace = None if isinstance(error, FksError) else error
         logger.warning("The fills of %s could not be imported: %s", account, error, exc_info=trace)
-        return None, [failed_item(f"{account} fills", error)]
+        return None, [failed_item(f"{account}{FILLS}", error)]
     return fetched, []
 
 
