@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from lib.errors import DatabaseUnavailable
 from lib.notifications.channels import Answer, Subscriber
-from lib.notifications.outbox import Backlog, Delivery, DeliveryQueue, DeliveryState, Settlement
+from lib.notifications.outbox import STUCK_AFTER, Backlog, Delivery, DeliveryQueue, DeliveryState, Settlement
 from lib.notifications.parts import mark_repeat, render_parts
 from lib.notifications.routing import escalate, route_new
-from lib.notifications.settling import GIVE_UP_AFTER, Attempt, give_up_lost, settle
+from lib.notifications.settling import FIRST_BACKOFF, GIVE_UP_AFTER, Attempt, give_up_lost, settle
 from lib.ports import Clock
 
 LEASE = timedelta(minutes=2)  # a channel answers within a minute (`Channel.send`); then its sender is dead
@@ -96,19 +96,23 @@ class _Pass:
         self._owner = uuid.uuid4().hex
         self._report = ChannelReport(subscriber.name)
         self._peace_until: datetime | None = None
+        self._probing = False
 
     def run(self) -> ChannelReport:
         """Send until nothing is due, or the deadline."""
         while (now := self._clock.now()) < self._deadline:
             if not self._wait(self._peace_until, now):
                 break
-            delivery = self._queue.claim(self._channel.name, self._owner, self._clock.now(), self._clock.now() + LEASE)
-            if delivery is not None:
+            if (delivery := self._claim()) is not None:
                 self._send_next_part(delivery)
             elif not self._wait_for_backlog():
                 break
         self._report.backlog = self._load_backlog()
         return self._report
+
+    def _claim(self) -> Delivery | None:
+        now = self._clock.now()
+        return self._queue.claim(self._channel.name, self._owner, now, now + LEASE, probing=self._probing)
 
     def _send_next_part(self, delivery: Delivery) -> None:
         settlement = give_up_lost(delivery, self._clock.now())
@@ -119,6 +123,10 @@ class _Pass:
             attempt = Attempt(delivery, len(parts), self._clock.now(), self._pace.jitter())
             settlement = settle(attempt, outcome)
             self._peace_until = outcome.retry_at if outcome.answer is Answer.DELIVERED else None
+            if outcome.answer is Answer.UNAVAILABLE and delivery.failures >= STUCK_AFTER:
+                # Is it this message or the channel? One behind it may tell, after a pause, as the channel may be down.
+                self._probing = True
+                self._peace_until = attempt.now + FIRST_BACKOFF
         self._record(delivery, settlement)
         self._count(delivery, settlement)
 

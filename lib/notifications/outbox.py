@@ -13,6 +13,8 @@ from typing import Protocol
 
 from lib.notifications.messages import Message, MessageType, Severity
 
+STUCK_AFTER = 5  # failures; 155 seconds of backoff
+
 
 class Outbox(Protocol):
     """Where messages are recorded; nothing is sent here, and nothing recorded is ever lost."""
@@ -63,6 +65,11 @@ class Delivery:
     lost_claims: int
     refusals: int
 
+    @property
+    def failures(self) -> int:
+        """How many attempts confirmed nothing."""
+        return self.attempts - self.parts_sent
+
 
 @dataclass(frozen=True)
 class Settlement:
@@ -74,7 +81,8 @@ class Settlement:
         doubts: As in `Delivery`.
         lost_claims: As in `Delivery`.
         refusals: As in `Delivery`.
-        next_attempt_at: Not before; the whole channel waits for it, so that the order is kept.
+        next_attempt_at: Not before; the whole channel waits for it, so that the order is kept, unless others overtook
+            this message.
         reason: Why it is not delivered, free of secrets; empty when nothing is wrong.
     """
 
@@ -147,8 +155,13 @@ class DeliveryQueue(Protocol):
         """Return the deliveries of urgent messages created since, where at least one is not delivered."""
         ...
 
-    def claim(self, channel: str, owner: str, now: datetime, until: datetime) -> Delivery | None:
+    def claim(
+        self, channel: str, owner: str, now: datetime, until: datetime, *, probing: bool = False
+    ) -> Delivery | None:
         """Claim the channel's next delivery, urgent first, then by age; None when nothing is due.
+
+        A message that failed `STUCK_AFTER` times keeps its place, because the channel may be down; `probing` asks for
+        one behind it. Once that is delivered, the message is to blame: it goes last, and nobody waits for it any more.
 
         Nothing is due while another sender holds a claim on the channel or the channel is to be left in peace.
         A claim that ran out belongs to a dead sender: its delivery comes back in doubt.

@@ -67,7 +67,7 @@ def give_up_lost(delivery: Delivery, now: datetime) -> Settlement | None:
 
 def calc_backoff(attempt: Attempt) -> timedelta:
     """Return the wait after a failure: 5 s, doubled with each further one up to 5 minutes, plus up to a fifth."""
-    failures = max(1, attempt.delivery.attempts - attempt.delivery.parts_sent)
+    failures = max(1, attempt.delivery.failures)
     wait = min(FIRST_BACKOFF * (1 << min(failures - 1, 10)), LONGEST_BACKOFF)
     return wait * (1 + attempt.jitter / 5)
 

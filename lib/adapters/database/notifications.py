@@ -14,12 +14,21 @@ from sqlmodel import col, select
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.tables.notifications import NotificationDeliveryRow, NotificationRow
 from lib.notifications.messages import Message, MessageType, Severity
-from lib.notifications.outbox import Backlog, Delivery, DeliveryState, Route, Settlement, Undelivered
+from lib.notifications.outbox import STUCK_AFTER, Backlog, Delivery, DeliveryState, Route, Settlement, Undelivered
 
 # One claim at a time per channel. Row locks alone do not keep the order: whether it waits for a locked row or skips it,
 # PostgreSQL then goes on to the next one, and a second sender would overtake the first.
 CHANNEL_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('notification channel'), hashtext(:channel))")
-CLAIM = text("""
+
+# It fails on and on, while the channel does not ask us to wait (no error is recorded then).
+STUCK = f"(waiting.attempts - waiting.parts_sent >= {STUCK_AFTER} AND waiting.last_error <> '')"
+# What stands behind it went through meanwhile: the message is to blame, not the channel.
+OVERTAKEN = f"""({STUCK} AND EXISTS (
+    SELECT FROM notification_deliveries AS behind
+    WHERE behind.channel = waiting.channel AND behind.delivered_at > waiting.created_at
+      AND (behind.priority, behind.notification_id) > (waiting.priority, waiting.notification_id)))"""
+STEPS_ASIDE = f"(({STUCK} AND :probing) OR {OVERTAKEN})"
+CLAIM = text(f"""
     UPDATE notification_deliveries AS taken
     SET attempts = attempts + 1,
         doubts = doubts + (claimed_until IS NOT NULL)::int,
@@ -28,26 +37,28 @@ CLAIM = text("""
         claimed_by = :owner, claimed_until = :until
     FROM notifications AS message
     WHERE message.notification_id = taken.notification_id AND taken.delivery_id = (
-        SELECT delivery_id FROM notification_deliveries
-        WHERE channel = :channel AND state IN ('pending', 'in_doubt')
+        SELECT delivery_id FROM notification_deliveries AS waiting
+        WHERE channel = :channel AND state IN ('pending', 'in_doubt') AND next_attempt_at <= :now
           AND NOT EXISTS (
-            SELECT FROM notification_deliveries
-            WHERE channel = :channel AND state IN ('pending', 'in_doubt') AND next_attempt_at > :now)
+            SELECT FROM notification_deliveries AS waiting
+            WHERE channel = :channel AND state IN ('pending', 'in_doubt') AND next_attempt_at > :now
+              AND NOT {STEPS_ASIDE})
           AND NOT EXISTS (
             SELECT FROM notification_deliveries WHERE channel = :channel AND claimed_until > :now)
-        ORDER BY priority, notification_id
+        ORDER BY {STEPS_ASIDE}, priority, notification_id
         LIMIT 1)
     RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.lost_claims,
         taken.refusals, message.type, message.severity, message.title, message.body, message.deduplication_key,
         message.created_at, message.link
-""")
-BACKLOG = text("""
-    SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at, max(next_attempt_at) AS resume_at,
+""")  # noqa: S608 - made of constants of this module only
+BACKLOG = text(f"""
+    SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at,
+        coalesce(max(next_attempt_at) FILTER (WHERE NOT {OVERTAKEN}), min(next_attempt_at)) AS resume_at,
         (array_agg(last_error ORDER BY priority, notification_id))[1] AS reason
-    FROM notification_deliveries JOIN notifications AS message USING (notification_id)
+    FROM notification_deliveries AS waiting JOIN notifications AS message USING (notification_id)
     WHERE state IN ('pending', 'in_doubt')
     GROUP BY channel
-""")
+""")  # noqa: S608 - made of constants of this module only
 UNDELIVERED = text("""
     SELECT type, severity, title, message.created_at, routed_at,
         array_remove(array_agg(channel ORDER BY channel), NULL) AS channels,
@@ -131,9 +142,11 @@ class NotificationStore:
             if any(route.state is not DeliveryState.DELIVERED for route in routes)
         }
 
-    def claim(self, channel: str, owner: str, now: datetime, until: datetime) -> Delivery | None:
+    def claim(
+        self, channel: str, owner: str, now: datetime, until: datetime, *, probing: bool = False
+    ) -> Delivery | None:
         """Claim the channel's next delivery, or None."""
-        claim = {"channel": channel, "owner": owner, "now": now, "until": until}
+        claim = {"channel": channel, "owner": owner, "now": now, "until": until, "probing": probing}
         with database_errors(f"taking the next message for {channel}"), self._begin() as connection:
             connection.execute(CHANNEL_LOCK, {"channel": channel})
             row = connection.execute(CLAIM, claim).one_or_none()
