@@ -28,7 +28,8 @@ class Pace:
     """How long a delivery pass may take, and how it waits.
 
     Attributes:
-        budget_seconds: No sending begins, and no wait ends, later than this after the pass began.
+        budget_seconds: No sending begins, and no wait ends, later than this after the pass began; a channel to which
+            it hands an urgent message on has as long again.
         escalation_seconds: After how long an urgent message goes on to the next channel.
         sleep: Waits that many seconds.
         jitter: Returns 0 to 1.
@@ -71,44 +72,53 @@ def deliver_due(
     pace = pace or Pace()
     now = clock.now()
     route_new(queue, subscribers, now)
-    escalate(queue, subscribers, now, timedelta(seconds=pace.escalation_seconds))
+    budget, patience = timedelta(seconds=pace.budget_seconds), timedelta(seconds=pace.escalation_seconds)
+    escalate(queue, subscribers, now, patience)
     names = [subscriber.name for subscriber in subscribers]
     queue.give_up_abandoned(names, now - GIVE_UP_AFTER, "the channel is no longer configured")
     if not subscribers:
         return []
-    deadline = now + timedelta(seconds=pace.budget_seconds)
-    with ThreadPoolExecutor(max_workers=len(subscribers), thread_name_prefix="channel") as pool:
-        passes = [pool.submit(_Pass(queue, each, clock, pace, deadline).run) for each in subscribers]
-    return [each.result() for each in passes]
+    passes = {each.name: _Pass(queue, each, clock, pace) for each in subscribers}
+    due = frozenset(names)
+    while due:
+        _run_passes([passes[name] for name in names if name in due], clock.now() + budget)
+        due = escalate(queue, subscribers, clock.now(), patience)
+    return [each.report for each in passes.values()]
+
+
+def _run_passes(passes: Sequence[_Pass], deadline: datetime) -> None:
+    with ThreadPoolExecutor(max_workers=len(passes), thread_name_prefix="channel") as pool:
+        for running in [pool.submit(each.run, deadline) for each in passes]:
+            running.result()
 
 
 class _Pass:
     """One channel's share of a pass; runs in a thread of its own, so that a slow channel delays no other."""
 
-    def __init__(
-        self, queue: DeliveryQueue, subscriber: Subscriber, clock: Clock, pace: Pace, deadline: datetime
-    ) -> None:
+    def __init__(self, queue: DeliveryQueue, subscriber: Subscriber, clock: Clock, pace: Pace) -> None:
         self._queue = queue
         self._channel = subscriber.channel
         self._clock = clock
         self._pace = pace
-        self._deadline = deadline
+        self._deadline = clock.now()
         self._owner = uuid.uuid4().hex
-        self._report = ChannelReport(subscriber.name)
+        self.report = ChannelReport(subscriber.name)
         self._peace_until: datetime | None = None
         self._probing = False
+        self._asked_again = False
 
-    def run(self) -> ChannelReport:
-        """Send until nothing is due, or the deadline."""
+    def run(self, deadline: datetime) -> None:
+        """Send until nothing is due, or the deadline; may be called again."""
+        self._deadline = deadline
         while (now := self._clock.now()) < self._deadline:
             if not self._wait(self._peace_until, now):
                 break
             if (delivery := self._claim()) is not None:
+                self._asked_again = False
                 self._send_next_part(delivery)
             elif not self._wait_for_backlog():
                 break
-        self._report.backlog = self._load_backlog()
-        return self._report
+        self.report.backlog = self._load_backlog()
 
     def _claim(self) -> Delivery | None:
         now = self._clock.now()
@@ -143,16 +153,20 @@ class _Pass:
 
     def _count(self, delivery: Delivery, settlement: Settlement) -> None:
         if settlement.state is DeliveryState.DELIVERED:
-            self._report.delivered += 1
+            self.report.delivered += 1
         elif settlement.state is DeliveryState.FAILED:
-            self._report.given_up.append((delivery.message.title, settlement.reason))
+            self.report.given_up.append((delivery.message.title, settlement.reason))
 
     def _wait_for_backlog(self) -> bool:
         """Wait until the channel may be tried again; False when that is too late, or nothing waits for us."""
         backlog = self._load_backlog()
         now = self._clock.now()
-        if backlog is None or backlog.resume_at <= now:
-            return False  # nothing left, or another sender is at work
+        if backlog is None:
+            return False
+        if backlog.resume_at <= now:
+            # Its time came since we asked; when not, another sender is at work.
+            once, self._asked_again = not self._asked_again, True
+            return once
         return self._wait(backlog.resume_at, now)
 
     def _wait(self, until: datetime | None, now: datetime) -> bool:

@@ -97,11 +97,18 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Route:
-    """One message on one channel, as escalation sees it."""
+    """One message on one channel, as escalation sees it.
+
+    Attributes:
+        channel: The channel's name.
+        state: How far it is there.
+        since: How long the channel has had it. Where it failed on the channels chosen first, people have been without
+            it since it was written, which counts.
+    """
 
     channel: str
     state: DeliveryState
-    created_at: datetime
+    since: datetime
 
 
 @dataclass(frozen=True)

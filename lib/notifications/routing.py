@@ -40,8 +40,10 @@ def find_channels(message: Message, subscribers: Sequence[Subscriber]) -> list[s
     return wanted
 
 
-def escalate(queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime, after: timedelta) -> int:
-    """Hand urgent messages on that are stuck on their channel; returns how many."""
+def escalate(
+    queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime, after: timedelta
+) -> frozenset[str]:
+    """Hand urgent messages on that are stuck on their channel; returns the channels that got some."""
     order = [subscriber.name for subscriber in sort_by_escalation(subscribers)]
     onward = {
         key: [channel]
@@ -50,7 +52,7 @@ def escalate(queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datet
     }
     if onward:
         queue.save_routes(onward, now)
-    return len(onward)
+    return frozenset(channel for channels in onward.values() for channel in channels)
 
 
 def find_escalation(routes: Sequence[Route], order: Sequence[str], now: datetime, after: timedelta) -> str | None:
@@ -67,6 +69,6 @@ def find_escalation(routes: Sequence[Route], order: Sequence[str], now: datetime
             return name
         if route.state is DeliveryState.DELIVERED:
             return None
-        if route.state is not DeliveryState.FAILED and now - route.created_at < after:
+        if route.state is not DeliveryState.FAILED and now - route.since < after:
             return None
     return None

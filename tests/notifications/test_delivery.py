@@ -523,3 +523,71 @@ def test_a_channel_that_is_down_is_left_in_peace_and_keeps_the_order(post_office
     deliver_every_five_minutes(post_office, mail, 1)
 
     assert mail.taken == expected
+
+
+def test_an_old_urgent_message_that_has_just_failed_goes_on_in_the_same_pass(
+    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer
+) -> None:
+    discord = post_office.subscribe("discord", webhooks, order=1)
+    phone = post_office.subscribe("phone", other_webhooks, order=2, types=frozenset({MessageType.RISK}))
+    webhooks.down = True
+    post_office.record("urgent", severity=Severity.URGENT)
+    post_office.record("can wait")
+    post_office.clock.pass_by(seconds=110)
+
+    reports = post_office.deliver(discord, phone)
+    post_office.clock.pass_by(minutes=5)
+    post_office.deliver(discord, phone)
+
+    assert [(report.name, report.delivered) for report in reports] == [("discord", 0), ("phone", 1)]
+    assert titles(other_webhooks) == ["urgent"]
+
+
+def test_an_old_urgent_message_that_its_channel_takes_stays_there(
+    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer
+) -> None:
+    discord = post_office.subscribe("discord", webhooks, order=1)
+    phone = post_office.subscribe("phone", other_webhooks, order=2, types=frozenset({MessageType.RISK}))
+    post_office.record("urgent", severity=Severity.URGENT)
+    post_office.clock.pass_by(hours=1)
+
+    post_office.deliver(discord, phone)
+
+    assert (titles(webhooks), titles(other_webhooks)) == (["urgent"], [])
+
+
+def test_an_urgent_message_that_is_given_up_goes_on_in_the_same_pass(
+    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer
+) -> None:
+    discord = post_office.subscribe("discord", webhooks, order=1)
+    phone = post_office.subscribe("phone", other_webhooks, order=2, types=frozenset({MessageType.RISK}))
+    webhooks.answer_next(400)
+    post_office.record("urgent", severity=Severity.URGENT)
+
+    post_office.deliver(discord, phone)
+
+    assert titles(other_webhooks) == ["urgent"]
+
+
+class TickingClock(DrivenClock):
+    """Passes a second each time it is read."""
+
+    def now(self) -> datetime:
+        self.pass_by(seconds=1)
+        return super().now()
+
+
+@pytest.mark.parametrize("late", range(6))
+def test_a_message_whose_time_comes_while_the_pass_looks_is_sent_in_that_pass(
+    post_office: PostOffice, webhooks: WebhookServer, late: int
+) -> None:
+    discord = post_office.subscribe("discord", webhooks)
+    post_office.record("first")
+    webhooks.answer_next(503)
+    post_office.deliver(discord, seconds=1)
+    assert webhooks.contents == []
+    clock = TickingClock(post_office.clock.now() + timedelta(seconds=5 - late))
+
+    PostOffice(post_office.store, clock).deliver(discord, seconds=600)
+
+    assert titles(webhooks) == ["first"]

@@ -71,7 +71,9 @@ UNDELIVERED = text("""
     LIMIT :limit
 """)
 URGENT = text("""
-    SELECT notification_id, channel, state, delivery.created_at
+    SELECT notification_id, channel, state,
+        CASE WHEN last_error <> '' AND delivery.created_at = routed_at THEN message.created_at
+            ELSE delivery.created_at END AS since
     FROM notification_deliveries AS delivery JOIN notifications AS message USING (notification_id)
     WHERE severity = 'urgent' AND message.created_at >= :since
     ORDER BY notification_id
@@ -134,7 +136,7 @@ class NotificationStore:
         found: dict[int, list[Route]] = {}
         with database_errors("looking for stuck messages"), self._begin() as connection:
             for row in connection.execute(URGENT, {"since": since}):
-                route = Route(row.channel, DeliveryState(row.state), row.created_at)
+                route = Route(row.channel, DeliveryState(row.state), row.since)
                 found.setdefault(row.notification_id, []).append(route)
         return {
             key: routes
