@@ -77,17 +77,17 @@ def render_deployments(deployments: Sequence[ScheduledDeployment], now: datetime
     for deployment in deployments:
         table.add_row(
             deployment.name,
-            _render_next(deployment.next_at, now),
+            _render_next(deployment, now),
             f"{deployment.last_state}: {deployment.last_run}" if deployment.last_state else "-",
         )
     return table
 
 
-def _render_next(next_at: datetime | None, now: datetime) -> str:
-    if next_at is None:
-        return "by hand"
-    seconds = max(0, round((next_at - now).total_seconds()))
-    return f"{next_at:%H:%M:%S} UTC, in {seconds // 60}:{seconds % 60:02d}"
+def _render_next(deployment: ScheduledDeployment, now: datetime) -> str:
+    if deployment.next_at is None:
+        return "soon" if deployment.is_scheduled else "by hand"
+    seconds = max(0, round((deployment.next_at - now).total_seconds()))
+    return f"{deployment.next_at:%H:%M:%S} UTC, in {seconds // 60}:{seconds % 60:02d}"
 
 
 def render_facts(facts: Sequence[tuple[str, str]]) -> Table:

@@ -24,13 +24,15 @@ class ScheduledDeployment:
     """A deployment as the summary shows it.
 
     Attributes:
-        next_at: Its next scheduled run; None when it is started by hand or paused.
+        is_scheduled: Whether it has a schedule that is not paused.
+        next_at: Its next scheduled run; None when there is none, or the server has not made it yet.
         last_state: The state its last run ended in; None when none has ended.
         last_run: That run's name, which says what it did.
     """
 
     id: str
     name: str
+    is_scheduled: bool
     next_at: datetime | None
     last_state: str | None
     last_run: str | None
@@ -76,7 +78,7 @@ class PrefectApi:
     def load_deployments(self, tag: str) -> list[ScheduledDeployment]:
         """Return the deployments with this tag, by name."""
         found = [self._describe(raw) for raw in self._ask("/deployments/filter", deployments={"tags": {"all_": [tag]}})]
-        return sorted(found, key=lambda deployment: (deployment.next_at is None, deployment.name))
+        return sorted(found, key=lambda deployment: (not deployment.is_scheduled, deployment.name))
 
     def _describe(self, raw: dict[str, Any]) -> ScheduledDeployment:
         of_it = {"deployment_id": {"any_": [raw["id"]]}}
@@ -88,6 +90,7 @@ class PrefectApi:
         return ScheduledDeployment(
             id=raw["id"],
             name=f"{flow['name']}/{raw['name']}",
+            is_scheduled=not raw["paused"] and any(schedule["active"] for schedule in raw["schedules"]),
             next_at=datetime.fromisoformat(coming[0]["next_scheduled_start_time"]) if coming else None,
             last_state=last[0]["state_name"] if last else None,
             last_run=last[0]["name"] if last else None,
