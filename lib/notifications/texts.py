@@ -28,7 +28,6 @@ def compose(
     *,
     key: str,
     at: datetime,
-    link: str | None = None,
 ) -> Message:
     """Return a message whose title begins with its family's emoji.
 
@@ -39,14 +38,13 @@ def compose(
         body: The numbers that matter and what to do next.
         key: What makes it this event and no other; the family's name is put before it.
         at: When it happened, UTC.
-        link: Where to see more.
 
     Raises:
         ValueError: When headline or body is blank.
     """
     if not headline.strip():
         raise ValueError("Expected a headline, was a blank one. Say in one line what happened.")
-    return Message(kind, severity, f"{FAMILIES[kind]} {headline}", body, f"{kind}:{key}", at, link)
+    return Message(kind, severity, f"{FAMILIES[kind]} {headline}", body, f"{kind}:{key}", at)
 
 
 def write_note(kind: MessageType, text: str, *, urgent: bool, key: str, at: datetime) -> Message:
@@ -68,44 +66,6 @@ def write_note(kind: MessageType, text: str, *, urgent: bool, key: str, at: date
     headline = first if len(first) <= LONGEST_HEADLINE else first[: LONGEST_HEADLINE - 1] + "…"
     severity = Severity.URGENT if urgent else Severity.INFO
     return compose(kind, severity, headline, text, key=f"note:{key}", at=at)
-
-
-def write_chain_failed(chain: str, error: str, *, run: str, at: datetime, link: str | None = None) -> Message:
-    """Return the message that a chain failed.
-
-    Args:
-        chain: The deployment's name: "critical-path/every-5-minutes".
-        error: Why, as the run's state says it.
-        run: The flow run's id: one message a failed run.
-        at: When it failed, UTC.
-        link: The run's page.
-    """
-    body = (
-        f"{error.strip() or 'no reason was given'}\nWhat to do: open the run, mend the cause; the next run carries on."
-    )
-    headline = f"{chain} failed"
-    return compose(
-        MessageType.OPERATIONS, Severity.WARNING, headline, body, key=f"failed:{chain}:{run}", at=at, link=link
-    )
-
-
-def write_chain_missing(chain: str, *, every_minutes: int, completed_at: datetime | None, at: datetime) -> Message:
-    """Return the urgent message that a chain has not completed for too long.
-
-    Args:
-        chain: The deployment's name.
-        every_minutes: Its interval.
-        completed_at: When it last completed, UTC; one message an outage. None: never.
-        at: When that was noticed, UTC.
-    """
-    last = f"{completed_at:%Y-%m-%d %H:%M} UTC" if completed_at else "never"
-    body = (
-        f"Last completed: {last}. Expected: every {every_minutes} minutes.\n"
-        "Prices, positions and stop losses are not being watched by it.\n"
-        "What to do: run `fks status`; is the worker running, and are there late or crashed runs?"
-    )
-    key = f"missing:{chain}:{completed_at.isoformat() if completed_at else 'never'}"
-    return compose(MessageType.OPERATIONS, Severity.URGENT, f"{chain} does not complete", body, key=key, at=at)
 
 
 def write_clock_off(exchange: str, offset_ms: int, *, at: datetime) -> Message:

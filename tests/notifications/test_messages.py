@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 from lib.errors import OperatorError
 from lib.notifications.cleaning import clean_text, neutralise_mentions
 from lib.notifications.messages import MessageType, Severity
-from lib.notifications.texts import FAMILIES, write_chain_failed, write_chain_missing, write_note
+from lib.notifications.texts import FAMILIES, write_import_failed, write_note
 from tests.notifications.samples import NOON, make_message
 
 
@@ -70,27 +70,18 @@ def test_a_note_without_words_is_refused(text: str) -> None:
         write_note(MessageType.OPERATIONS, text, urgent=False, key="run-1", at=NOON)
 
 
-def test_one_outage_is_one_message_and_the_next_outage_another() -> None:
-    chain = "critical-path/every-5-minutes"
-    later = NOON.replace(hour=13)
-    first = write_chain_missing(chain, every_minutes=5, completed_at=NOON, at=NOON.replace(minute=10))
-    again = write_chain_missing(chain, every_minutes=5, completed_at=NOON, at=NOON.replace(minute=15))
-    other = write_chain_missing(chain, every_minutes=5, completed_at=later, at=later.replace(minute=10))
+def test_a_failed_import_is_told_urgently_once_a_day_and_says_what_is_not_watched() -> None:
+    remedy = "Expected a valid key. Enter it in .env."
+    first = write_import_failed("demo SOL/USDT fills", remedy, at=NOON)
+    again = write_import_failed("demo SOL/USDT fills", remedy, at=NOON + timedelta(hours=11))
+    others = [
+        write_import_failed("demo SOL/USDT fills", remedy, at=NOON + timedelta(days=1)),
+        write_import_failed("other SOL/USDT fills", remedy, at=NOON),
+        write_import_failed("demo ETH/USDT fills", remedy, at=NOON),
+    ]
 
-    assert first.deduplication_key == again.deduplication_key != other.deduplication_key
     assert first.severity is Severity.URGENT
-    assert "2026-03-02 12:00 UTC" in first.body
-
-
-def test_a_chain_that_never_completed_says_so() -> None:
-    message = write_chain_missing("critical-path/every-5-minutes", every_minutes=5, completed_at=None, at=NOON)
-    assert "Last completed: never." in message.body
-
-
-def test_a_failed_run_is_one_message_with_its_reason_and_link() -> None:
-    message = write_chain_failed("news/hourly", "no feed answered", run="run-1", at=NOON, link="http://localhost/run-1")
-
-    assert message.title == "⚠️ news/hourly failed"
-    assert message.body.startswith("no feed answered\n")
-    assert message.link == "http://localhost/run-1"
-    assert message.deduplication_key == "operations:failed:news/hourly:run-1"
+    assert first.body.startswith(remedy)
+    assert "nothing watches it" in first.body
+    assert first.deduplication_key == again.deduplication_key
+    assert len({first.deduplication_key, *(other.deduplication_key for other in others)}) == 4
