@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from lib.errors import SettingsError
 from lib.notifications.channels import Answer, Channel
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.parts import Part, render_parts
@@ -35,7 +36,10 @@ def send_alert(url: str, title: str, body: str) -> str | None:
     from lib.adapters.channels import make_channel  # Apprise costs half a second; few processes ever send
 
     message = Message(MessageType.OPERATIONS, Severity.URGENT, title, body, "alert", datetime.now(UTC))
-    channel = make_channel("alert", url)
+    try:
+        channel = make_channel("alert", url)
+    except SettingsError as error:  # the other channels are told all the same
+        return str(error)
     reasons = (_send_part(channel, part) for part in render_parts(message, channel.max_characters))
     return next((reason for reason in reasons if reason), None)
 

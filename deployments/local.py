@@ -15,7 +15,6 @@ from deployments.first_run import FirstRun
 from deployments.specification import TAG
 from deployments.stack import Stack, StopRequested, running_stack
 from deployments.watch import Watch
-from lib.errors import EnvironmentRefused
 from lib.notifications.messages import Severity
 from lib.settings import PROJECT_ROOT, Settings
 
@@ -65,8 +64,8 @@ def _watch(stack: Stack) -> None:
             while not stack.stopping.wait(1):
                 watch.look()
                 first_run.follow()
-        except EnvironmentRefused as error:
-            tell_people(stack, str(error))
+        except Exception as error:
+            tell_people(stack, str(error))  # whatever it is: with the stack its own alarms stop
             raise
         finally:
             first_run.stop()

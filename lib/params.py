@@ -16,6 +16,7 @@ def _check_timeframe(timeframe: str) -> str:
     return timeframe
 
 
+AssetName = Annotated[str, StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9]{1,20}$")]
 SymbolName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, to_upper=True, pattern=r"^[A-Za-z0-9]{1,20}/[A-Za-z0-9]{1,20}$"),

@@ -25,10 +25,11 @@ from pydantic import (
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SettingsSourceError
 
 from lib.errors import SettingsError
 from lib.notifications.messages import MessageType, Severity
-from lib.params import SymbolName, Timeframe
+from lib.params import AssetName, SymbolName, Timeframe
 from lib.portfolio.accounts import AccountKind
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
@@ -115,9 +116,9 @@ class Settings(BaseSettings):
     exchange_concurrency: Annotated[int, Field(ge=1, le=100)] = Field(20, description="Requests in flight per process.")
     clock_offset_alert_ms: Annotated[int, Field(ge=1)] = 500
 
-    quote_asset: str = "USDT"
-    mains: tuple[str, ...] = ("BTC", "ETH", "BNB")
-    alts: tuple[str, ...] = ("ADA", "SOL", "DOT", "POL", "AVAX", "LINK", "ATOM")
+    quote_asset: AssetName = "USDT"
+    mains: tuple[AssetName, ...] = ("BTC", "ETH", "BNB")
+    alts: tuple[AssetName, ...] = ("ADA", "SOL", "DOT", "POL", "AVAX", "LINK", "ATOM")
     history_days: dict[Timeframe, Annotated[int, Field(ge=1)]] = Field(
         {"5m": 30, "1h": 730, "4h": 730, "1d": 1825},
         description="The timeframes kept, and how many days of each are backfilled at first.",
@@ -130,7 +131,7 @@ class Settings(BaseSettings):
     )
 
     accounts: dict[str, AccountSettings] = Field(default_factory=dict)
-    stop_price_max_age_seconds: Annotated[int, Field(ge=10)] = 120
+    stop_price_max_age_seconds: Annotated[int, Field(ge=10, le=600)] = 120
     stop_realert_minutes: Annotated[int, Field(ge=1)] = 30
 
     channels: dict[str, ChannelSettings] = Field(default_factory=dict)
@@ -139,10 +140,9 @@ class Settings(BaseSettings):
     @field_validator("mains", "alts")
     @classmethod
     def _assets_are_named_once(cls, assets: tuple[str, ...]) -> tuple[str, ...]:
-        upper = tuple(asset.strip().upper() for asset in assets)
-        if len(set(upper)) != len(upper):
-            raise ValueError(f"an asset is named twice: {', '.join(upper)}")
-        return upper
+        if len(set(assets)) != len(assets):
+            raise ValueError(f"an asset is named twice: {', '.join(assets)}")
+        return assets
 
     @model_validator(mode="after")
     def _values_agree(self) -> Self:
@@ -155,6 +155,8 @@ class Settings(BaseSettings):
             raise ValueError("mains and alts are both empty; name at least one asset")
         if not self.history_days:
             raise ValueError('history_days is empty; name at least one timeframe, as {"1h": 730}')
+        if self.prefect_port == self.simulator_port:
+            raise ValueError(f"prefect_port and simulator_port are both {self.prefect_port}; set one to another port")
         if self.exchange == SIMULATOR and self.exchange_sandbox:
             raise ValueError("exchange_sandbox is for real exchanges; with exchange=simulator leave it out")
         return self
@@ -190,6 +192,8 @@ def load_settings(**overrides: Any) -> Settings:
         env_file = _find_env_file()
         _refuse_unknown([*os.environ, *(dotenv_values(env_file) if env_file else ())])
         return Settings(_env_file=env_file, **overrides)
+    except SettingsSourceError as error:  # its cause quotes the value, which may be a secret
+        raise SettingsError(f'Settings are wrong: {error} (FKS_…). Expected JSON, as \'["BTC", "ETH"]\'.') from None
     except ValidationError as error:
         lines = [
             f"FKS_{'__'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +10,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
 
+from lib.errors import RateLimited, RetryableError
 from lib.ports import Clock
 
+PAUSES_SECONDS = (0.5, 1.5)
 logger = logging.getLogger(__name__)
 
 
@@ -45,10 +48,18 @@ class Quotes:
 
 
 async def fetch_quotes(exchange: PriceSource, clock: Clock) -> Quotes:
-    """Ask for all prices; a failure is part of the answer, because fills are to be booked without prices too."""
-    try:
-        prices = await exchange.fetch_prices()
-    except Exception as error:  # noqa: BLE001 - reported as a failed item by whoever needs a price
-        logger.warning("No prices from %s: %s", exchange.name, error)
-        return Quotes({}, clock.now(), error)
-    return Quotes(prices, clock.now())
+    """Ask for all prices; a failure is part of the answer, because fills are to be booked without prices too.
+
+    What may pass is asked again after each pause: without prices no stop loss is checked in this run.
+    """
+    pauses = iter(PAUSES_SECONDS)
+    while True:
+        try:
+            return Quotes(await exchange.fetch_prices(), clock.now())
+        except Exception as error:  # noqa: BLE001 - reported as a failed item by whoever needs a price
+            logger.warning("No prices from %s: %s", exchange.name, error)
+            may_pass = isinstance(error, RetryableError) and not isinstance(error, RateLimited)
+            pause = next(pauses, None) if may_pass else None
+            if pause is None:
+                return Quotes({}, clock.now(), error)
+        await asyncio.sleep(pause)
