@@ -135,8 +135,12 @@ class Platform:
             )
             self._tell_of_failed_imports(result)
             stops = await asyncio.to_thread(self._set_missing_stops, name)
+            if not stops:
+                return result
+            held = await asyncio.to_thread(self.portfolio.load_held, name)
             items = (*result.items, *stops)
-            return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
+            shown = {"positions": tuple(line_of(one) for one in held), "items": items}
+            return result.model_copy(update={**shown, "status": calc_status(result.task, items)})
 
         return await self._for_each_account(account, update)
 

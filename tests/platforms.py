@@ -20,6 +20,7 @@ from deployments.apply import save_database_block
 from flows import support, tasks
 from lib.adapters.database.engine import make_engine
 from lib.platform import Platform
+from lib.portfolio import quotes
 from lib.settings import ENV_FILE
 from lib.wiring import open_platform
 from tests.prefect_servers import PrefectServer
@@ -102,3 +103,4 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     for task in (tasks.sync_market_data, tasks.update_positions, tasks.check_stop_loss, tasks.send_notifications):
         monkeypatch.setattr(task, "retry_delay_seconds", 0)
     monkeypatch.setattr(support, "RETRY_SECONDS", (0, 0))
+    monkeypatch.setattr(quotes, "PAUSES_SECONDS", (0, 0), raising=False)

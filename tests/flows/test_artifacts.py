@@ -5,13 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.states import AwaitingRetry
 
 from flows.market import critical_path
-from flows.on_demand import send_notification
 from tests.platforms import World
-from tests.runs import execute, id_of, read_artifacts, read_run
+from tests.runs import id_of, read_artifacts, read_run
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
 
@@ -46,18 +43,3 @@ async def test_a_long_backfill_shows_its_progress_to_the_end(
     artifacts = await read_artifacts(id_of(state))
     assert set(artifacts) == {"critical-path", "sync-market-data"}
     assert float(artifacts["sync-market-data"]) == 100
-
-
-async def test_a_persons_message_is_delivered_and_not_again_when_the_run_is_retried(prefect_world: World) -> None:
-    said = {"type": "operations", "message": "Maintenance tonight\nAll positions stay open.", "urgent": True}
-    async with get_client() as client:
-        run = await client.create_flow_run(send_notification, parameters=said)
-        first = await execute(send_notification, run)
-        await client.set_flow_run_state(run.id, AwaitingRetry(), force=True)
-        second = await execute(send_notification, await client.read_flow_run(run.id))
-    assert (first.name, second.name) == ("Completed", "Completed")
-    (content,) = prefect_world.webhooks.contents
-    assert "Maintenance tonight" in content
-    assert "All positions stay open." in content
-    assert (await read_run(run.id)).run_count == 2
-    assert "nothing to do" in (await read_run(run.id)).name

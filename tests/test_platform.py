@@ -1,0 +1,81 @@
+"""What the platform adds to the rooms of lib: several accounts, the operator's settings, and what people are told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lib.errors import OperatorError
+from lib.market.symbols import SymbolGroup
+from lib.platform import sync_options_of
+from lib.results import Status
+from lib.settings import load_settings
+from tests.platforms import World
+from tests.simulators import API_KEY, API_SECRET
+
+KEY, SECRET = "second-key", "second-secret"
+
+
+@pytest.fixture
+def two_accounts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The demo account, and another one whose orders are nobody's business."""
+    world.simulator.control.request("POST", "/accounts", api_key=KEY, api_secret=SECRET, balances={"USDT": "5"})
+    for name, key, secret in (("DEMO", API_KEY, API_SECRET), ("OTHER", KEY, SECRET)):
+        monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__KIND", "live")
+        monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__API_KEY", key)
+        monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__API_SECRET", secret)
+
+
+@pytest.mark.usefixtures("two_accounts")
+async def test_one_accounts_failure_leaves_the_others_positions_and_stops_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.platform() as platform:
+        await platform.sync_market_data(timeframes=["1h"])
+    monkeypatch.setenv("FKS_ACCOUNTS__OTHER__API_SECRET", "wrong")
+    async with world.platform() as platform:
+        updated = await platform.update_positions()
+        checked = await platform.check_stop_loss()
+    assert updated.status is Status.PARTIAL
+    assert {line.account for line in updated.positions} == {"demo"}
+    assert [item.name for item in updated.failed] == ["other"]
+    assert "refused the key" in updated.failed[0].detail
+    assert (checked.status, checked.counts["without stop"]) == (Status.OK, 5)
+
+
+@pytest.mark.usefixtures("two_accounts")
+async def test_one_account_alone_is_worked_on_when_it_is_named(world: World) -> None:
+    async with world.platform() as platform:
+        await platform.sync_market_data(timeframes=["1h"])
+        other = await platform.update_positions("other")
+        everyone = await platform.update_positions()
+    assert other.positions == ()
+    assert {line.account for line in everyone.positions} == {"demo"}
+
+
+async def test_a_stop_loss_that_the_settings_would_bring_back_is_not_removed(world: World) -> None:
+    async with world.platform() as platform:
+        with pytest.raises(OperatorError, match="it would come back with the next run"):
+            await platform.set_stop_loss(
+                "demo", "SOL/USDT", None, None, remove_stop_loss=True, remove_take_profit=False
+            )
+
+
+async def test_positions_without_a_stop_get_the_accounts_percentage_in_the_same_run(world: World) -> None:
+    async with world.platform() as platform:
+        await platform.sync_market_data(timeframes=["1h"])
+        result = await platform.update_positions()
+        held = platform.portfolio.load_held("demo")
+    assert len(held) == 5
+    assert all(one.stop_loss is not None and one.stop_loss < one.position.average_cost for one in held)
+    assert [line.stop_loss for line in result.positions] == [one.stop_loss for one in held]
+    assert sum(item.detail.startswith("stop loss ") for item in result.items) == 5
+
+
+def test_symbols_are_kept_in_the_groups_of_the_settings(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FKS_MAINS", json.dumps(["btc"]))
+    monkeypatch.setenv("FKS_ALTS", json.dumps(["sol"]))
+    options = sync_options_of(load_settings())
+    assert options.groups == {"BTC/USDT": SymbolGroup.MAIN, "SOL/USDT": SymbolGroup.ALT}
+    assert set(options.history) == {"5m", "1h"}
