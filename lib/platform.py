@@ -22,7 +22,7 @@ from lib.notifications.messages import MessageType
 from lib.notifications.sending import NotificationsResult, NotificationStore, send_notifications
 from lib.notifications.texts import write_clock_off, write_import_failed, write_note
 from lib.portfolio.limits import set_missing_stops, set_stop_loss
-from lib.portfolio.position_report import FILLS, PositionsUpdate
+from lib.portfolio.position_report import FILLS, PositionsUpdate, line_of
 from lib.portfolio.positions import update_positions
 from lib.portfolio.stops import check_stop_loss
 from lib.portfolio.stores import MarketFacts, PortfolioStore

@@ -103,4 +103,4 @@ def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     for task in (tasks.sync_market_data, tasks.update_positions, tasks.check_stop_loss, tasks.send_notifications):
         monkeypatch.setattr(task, "retry_delay_seconds", 0)
     monkeypatch.setattr(support, "RETRY_SECONDS", (0, 0))
-    monkeypatch.setattr(quotes, "PAUSES_SECONDS", (0, 0), raising=False)
+    monkeypatch.setattr(quotes, "PAUSES_SECONDS", (0, 0))
