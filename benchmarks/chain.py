@@ -27,6 +27,7 @@ from rich.console import Console
 from benchmarks.measuring import render_spread, show_table
 from benchmarks.servers import temporary_folder
 from deployments.display import Display
+from deployments.prefect_api import Run
 from deployments.specification import TAG
 from deployments.stack import Stack, running_stack
 from lib.settings import load_settings
@@ -87,7 +88,8 @@ def run() -> None:
     for symbols, history in cases:
         chains, memory = measure(symbols, history)
         for chain in chains:
-            print(f"{symbols} symbols: {chain.ended:5.2f} s  {chain.state}: {chain.name}", flush=True)
+            times = f"began {chain.began:5.2f} s, ended {chain.ended:5.2f} s after its instant"
+            print(f"{symbols} symbols: {times}, {chain.state}: {chain.name}", flush=True)
         table.append(_to_row(f"{symbols}{', long history' if history is LONG_HISTORY else ''}", chains, memory))
     show_table(
         (
@@ -150,19 +152,20 @@ def _stack(folder: Path, symbols: int, history: Mapping[str, int]) -> Iterator[S
 
 
 def _prepare(stack: Stack, http: httpx.Client) -> str:
-    """Fetch the history by chains started by hand, then let the deployment run every minute; returns its id."""
+    """Start chains by hand until history and fills are there, then let the deployment run every minute; returns its id.
+
+    The first import of 500 symbols alone costs more weight than a minute has, so that it takes several chains.
+    """
     deadline = time.monotonic() + PATIENCE_SECONDS
     with stack.api as api:
         deployment = next(found.id for found in api.load_deployments(TAG) if found.name == DEPLOYMENT)
-        while True:
+        run: Run | None = None
+        while run is None or run.state != "Completed" or "fresh" not in run.name:
             run_id = api.start_run(deployment)
             while not (run := api.load_run(run_id)).is_over:
                 _check_patience(deadline)
                 time.sleep(1)
-            if run.state != "Completed":
-                raise RuntimeError(f"The chain that fetches the history ended {run.state}: {run.name}")
-            if "goes on" not in run.name:
-                break
+            print(f"Before the measurement: {run.state}: {run.name}", flush=True)
     schedule = http.get(f"/deployments/{deployment}/schedules").raise_for_status().json()[0]
     changed = {"schedule": EVERY_MINUTE, "active": True}
     http.patch(f"/deployments/{deployment}/schedules/{schedule['id']}", json=changed).raise_for_status()
