@@ -8,6 +8,7 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -63,6 +64,13 @@ class World:
                 return list(result) if result.returns_rows else []
         finally:
             engine.dispose()
+
+    def let_stop_trigger(self, symbol: str, simulator: RunningSimulator | None = None) -> Decimal:
+        """Let the price jump one percent below the position's stop loss; return the price."""
+        [[stop]] = self.query("SELECT stop_loss FROM positions WHERE symbol = :symbol", symbol=symbol)
+        price = Decimal(round(stop * Decimal("0.99"), 2))
+        (simulator or self.simulator).control.set_price(symbol.replace("/", ""), price)
+        return price
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ async def test_two_chains_at_once_fetch_book_and_tell_everything_once(
         booked = prefect_world.query("SELECT symbol, fill_id FROM fills")
         assert len(booked) == len(set(booked)) == count_trades(standing)
 
-        standing.control.set_price("SOLUSDT", "100")
+        prefect_world.let_stop_trigger("SOL/USDT", standing)
         other.begin()
         second = await run_chain()
         assert {second.name, (await read_run(other.finish())).state_name} == {"Completed"}

@@ -18,7 +18,7 @@ async def test_without_a_channel_the_artifact_shows_the_alert_and_that_nobody_is
 ) -> None:
     monkeypatch.delenv("FKS_CHANNELS__TEAM__URL")
     await critical_path(account="", return_state=True)
-    prefect_world.simulator.control.set_price("SOLUSDT", "100")
+    price = prefect_world.let_stop_trigger("SOL/USDT")
 
     state = await critical_path(return_state=True)
 
@@ -26,8 +26,8 @@ async def test_without_a_channel_the_artifact_shows_the_alert_and_that_nobody_is
     assert list(artifacts) == ["critical-path"]
     text = re.sub(" +", " ", artifacts["critical-path"])
     (sol,) = [line for line in text.splitlines() if line.startswith("| demo | SOL/USDT")]
-    assert re.search(r"\| -[\d,.]+ USDT \| -\d+\.\d\d % \| 100 \|", sol), sol
-    assert "🛑 triggered: 100 is at or below the stop loss" in text
+    assert re.search(rf"\| -[\d,.]+ USDT \| -\d+\.\d\d % \| {price.normalize():f} \|", sol), sol
+    assert f"🛑 triggered: {price.normalize():f} is at or below the stop loss" in text
     assert "### Not delivered" in text
     assert "| urgent | 🛑 Stop loss triggered: SOL/USDT (demo) |" in text
     assert "nobody is told" in text

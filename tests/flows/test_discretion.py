@@ -88,7 +88,7 @@ def refuse_everything(world: World) -> None:
     """A stop is triggered, the channel is busy, candles are garbage, the key is refused."""
     world.query("TRUNCATE candles, sync_status, candle_gaps")
     control = world.simulator.control
-    control.set_price("SOLUSDT", "150")
+    world.let_stop_trigger("SOL/USDT")
     control.arm("body", "/api/v3/klines", count=0, variant="html")
     control.arm("status", "/api/v3/account", count=0, status=401, code=-2015)
     world.webhooks.answer_next(429, headers={"Retry-After": "99"}, body={"message": f"Too fast: {TOKEN}"})

@@ -45,8 +45,7 @@ async def test_without_any_candle_a_stop_that_is_triggered_is_told_in_the_same_r
     await critical_path(return_state=True)
     forget_candles(prefect_world)
     prefect_world.simulator.control.arm("status", KLINES, count=0, status=503)
-    [[stop]] = prefect_world.query("SELECT stop_loss FROM positions WHERE symbol = 'SOL/USDT'")
-    prefect_world.simulator.control.set_price("SOLUSDT", round(stop) - 1)
+    prefect_world.let_stop_trigger("SOL/USDT")
 
     state = await critical_path(return_state=True)
 

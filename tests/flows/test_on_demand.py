@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from prefect.client.orchestration import get_client
@@ -52,10 +53,10 @@ async def test_a_window_without_a_time_zone_is_utc_and_its_missing_candles_come_
 
 async def test_a_stop_loss_is_set_or_refused_with_the_reason_and_no_retry(prefect_world: World) -> None:
     await critical_path(return_state=True)
-    done = await set_stop_loss("demo", "sol/usdt", stop_loss="120.5", return_state=True)
+    twelve_digits = Decimal("0.123456789012")
+    done = await set_stop_loss("demo", "sol/usdt", stop_loss=twelve_digits, return_state=True)
     assert done.name == "Completed", done.message
-    [[stop]] = prefect_world.query("SELECT stop_loss FROM positions WHERE symbol = 'SOL/USDT'")
-    assert str(stop.normalize()) == "120.5"
+    assert prefect_world.query("SELECT stop_loss FROM positions WHERE symbol = 'SOL/USDT'") == [(twelve_digits,)]
 
     refused = await set_stop_loss("demo", "DOT/USDT", stop_loss=3, return_state=True)
     assert refused.type == "FAILED"
