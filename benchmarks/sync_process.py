@@ -20,6 +20,7 @@ from lib.adapters.database.engine import make_engine
 from lib.adapters.exchange.binance import BinanceExchange
 from lib.platform import Platform
 from lib.settings import load_settings
+from lib.tasks import market
 from lib.wiring import open_platform
 
 SYNC_SECONDS = 600
@@ -105,7 +106,7 @@ async def _measure(platform: Platform) -> Synced:
     if not isinstance(platform.exchange, BinanceExchange):
         raise SystemExit("Only a Binance-like exchange counts its traffic.")
     started, cpu = time.perf_counter(), time.process_time()
-    result = await platform.sync_market_data()
+    result = await market.sync_market_data(platform)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
     traffic = platform.exchange.traffic
     return Synced(

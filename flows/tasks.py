@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 
 from flows import showing, support
 from lib.notifications.messages import MessageType
+from lib.tasks import market, notifications, portfolio
 
 SYNC_SECONDS = 200  # however slow the exchange is, stop losses are checked within the five minutes
 
@@ -21,7 +22,7 @@ async def sync_market_data(symbols: list[str] | None = None, timeframes: list[st
     """Fetch the closed candles that are due, repair gaps, and skip what is fresh."""
     async with support.platform() as platform, showing.progress_artifact("sync-market-data") as show:
         async with asyncio.timeout(SYNC_SECONDS):
-            result = await platform.sync_market_data(symbols, timeframes, show=show)
+            result = await market.sync_market_data(platform, symbols, timeframes, show=show)
         return support.conclude_task(result)
 
 
@@ -32,7 +33,7 @@ async def backfill_market_data(
     """Fetch what is missing in a window."""
     async with support.platform() as platform, showing.progress_artifact("backfill-market-data") as show:
         return support.conclude_task(
-            await platform.backfill_market_data(symbols, timeframes, start=start, end=end, show=show)
+            await market.backfill_market_data(platform, symbols, timeframes, start=start, end=end, show=show)
         )
 
 
@@ -40,14 +41,14 @@ async def backfill_market_data(
 async def update_positions(account: str | None = None) -> State[Any]:
     """Import new fills from the exchange, rebuild positions, and price them."""
     async with support.platform() as platform:
-        return support.conclude_task(await platform.update_positions(account))
+        return support.conclude_task(await portfolio.update_positions(platform, account))
 
 
 @task(name="check_stop_loss", task_run_name="check_stop_loss", **support.RETRY)
 async def check_stop_loss(account: str | None = None) -> State[Any]:
     """Compare each position's price with its stop loss and take profit, and record alerts."""
     async with support.platform() as platform:
-        return support.conclude_task(await platform.check_stop_loss(account))
+        return support.conclude_task(await portfolio.check_stop_loss(platform, account))
 
 
 @task(name="set_stop_loss", task_run_name="set_stop_loss", **support.RETRY)
@@ -63,7 +64,8 @@ async def set_stop_loss(
     """Set or remove the limits of an open position."""
     async with support.platform() as platform:
         return support.conclude_task(
-            await platform.set_stop_loss(
+            await portfolio.set_stop_loss(
+                platform,
                 account,
                 symbol,
                 stop_loss,
@@ -83,4 +85,6 @@ async def send_notifications(
     """Record the message if there is one, and deliver everything that is due."""
     async with support.platform() as platform:
         key = str(runtime.flow_run.id)  # a retried task says it once
-        return support.conclude_task(await platform.send_notifications(type, message, urgent=urgent, key=key))
+        return support.conclude_task(
+            await notifications.send_notifications(platform, type, message, urgent=urgent, key=key)
+        )

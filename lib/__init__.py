@@ -6,6 +6,7 @@ The map, from the inside out:
 * ``market``: candles, gaps and their synchronisation.
 * ``portfolio``: the ledger (positions from fills), valuation and stop losses.
 * ``notifications``: the outbox and its delivery.
+* ``tasks``: the users' tasks without Prefect; ``platform``: the parts they work with.
 * ``adapters``: the outside world (``exchange`` by ccxt, ``database`` by SQLModel, ``channels`` by Apprise).
 * ``settings``: the one reader of the environment; ``wiring``: the one place that chooses implementations.
 * ``simulator``: a Binance Spot server of its own; nothing else in ``lib`` imports it.

@@ -8,9 +8,10 @@ import pytest
 
 from lib.errors import OperatorError
 from lib.market.symbols import SymbolGroup
-from lib.platform import sync_options_of
 from lib.results import Status
 from lib.settings import load_settings
+from lib.tasks import market, portfolio
+from lib.tasks.market import sync_options_of
 from tests.platforms import World
 from tests.simulators import API_KEY, API_SECRET
 
@@ -32,11 +33,11 @@ async def test_one_accounts_failure_leaves_the_others_positions_and_stops_watche
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.platform() as platform:
-        await platform.sync_market_data(timeframes=["1h"])
+        await market.sync_market_data(platform, timeframes=["1h"])
     monkeypatch.setenv("FKS_ACCOUNTS__OTHER__API_SECRET", "wrong")
     async with world.platform() as platform:
-        updated = await platform.update_positions()
-        checked = await platform.check_stop_loss()
+        updated = await portfolio.update_positions(platform)
+        checked = await portfolio.check_stop_loss(platform)
     assert updated.status is Status.PARTIAL
     assert {line.account for line in updated.positions} == {"demo"}
     assert [item.name for item in updated.failed] == ["other"]
@@ -47,9 +48,9 @@ async def test_one_accounts_failure_leaves_the_others_positions_and_stops_watche
 @pytest.mark.usefixtures("two_accounts")
 async def test_one_account_alone_is_worked_on_when_it_is_named(world: World) -> None:
     async with world.platform() as platform:
-        await platform.sync_market_data(timeframes=["1h"])
-        other = await platform.update_positions("other")
-        everyone = await platform.update_positions()
+        await market.sync_market_data(platform, timeframes=["1h"])
+        other = await portfolio.update_positions(platform, "other")
+        everyone = await portfolio.update_positions(platform)
     assert other.positions == ()
     assert {line.account for line in everyone.positions} == {"demo"}
 
@@ -57,15 +58,15 @@ async def test_one_account_alone_is_worked_on_when_it_is_named(world: World) -> 
 async def test_a_stop_loss_that_the_settings_would_bring_back_is_not_removed(world: World) -> None:
     async with world.platform() as platform:
         with pytest.raises(OperatorError, match="it would come back with the next run"):
-            await platform.set_stop_loss(
-                "demo", "SOL/USDT", None, None, remove_stop_loss=True, remove_take_profit=False
+            await portfolio.set_stop_loss(
+                platform, "demo", "SOL/USDT", None, None, remove_stop_loss=True, remove_take_profit=False
             )
 
 
 async def test_positions_without_a_stop_get_the_accounts_percentage_in_the_same_run(world: World) -> None:
     async with world.platform() as platform:
-        await platform.sync_market_data(timeframes=["1h"])
-        result = await platform.update_positions()
+        await market.sync_market_data(platform, timeframes=["1h"])
+        result = await portfolio.update_positions(platform)
         held = platform.portfolio.load_held("demo")
     assert len(held) == 5
     assert all(one.stop_loss is not None and one.stop_loss < one.position.average_cost for one in held)

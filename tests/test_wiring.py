@@ -4,6 +4,7 @@ import pytest
 
 from lib.errors import OperatorError, SettingsError
 from lib.results import Status
+from lib.tasks import market, notifications, portfolio
 from tests.platforms import World
 
 
@@ -12,7 +13,7 @@ async def test_a_wrong_channel_is_reported_and_the_others_are_told(
 ) -> None:
     monkeypatch.setenv("FKS_CHANNELS__WRONG__URL", "no-url-at-all")
     async with world.platform() as platform:
-        result = await platform.send_notifications(message="hello", key="1")
+        result = await notifications.send_notifications(platform, message="hello", key="1")
     assert len(world.webhooks.messages) == 1
     assert result.status is Status.PARTIAL
     (failed,) = result.failed
@@ -28,16 +29,16 @@ async def test_an_account_that_contradicts_the_database_is_reported_and_the_othe
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_SECRET", "simulator-secret")
     monkeypatch.setenv("FKS_ACCOUNTS__OTHER__KIND", "paper")
     async with world.platform() as platform:
-        await platform.sync_market_data(timeframes=["1h"])
+        await market.sync_market_data(platform, timeframes=["1h"])
     monkeypatch.setenv("FKS_ACCOUNTS__OTHER__KIND", "live")
     monkeypatch.setenv("FKS_ACCOUNTS__OTHER__API_KEY", "another-key")
     monkeypatch.setenv("FKS_ACCOUNTS__OTHER__API_SECRET", "another-secret")
     async with world.platform() as platform:
-        result = await platform.update_positions()
+        result = await portfolio.update_positions(platform)
         with pytest.raises(SettingsError, match="other"):
-            await platform.update_positions("other")
+            await portfolio.update_positions(platform, "other")
         with pytest.raises(OperatorError, match="Unknown account 'nobody'"):
-            await platform.update_positions("nobody")
+            await portfolio.update_positions(platform, "nobody")
     assert {line.account for line in result.positions} == {"demo"}
     assert [item.name for item in result.failed] == ["other"]
 
@@ -46,15 +47,15 @@ async def test_a_refused_key_is_told_urgently_once_a_day_because_nothing_watches
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with world.platform() as platform:
-        await platform.sync_market_data(timeframes=["1h"])
-        await platform.update_positions()
+        await market.sync_market_data(platform, timeframes=["1h"])
+        await portfolio.update_positions(platform)
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__KIND", "live")
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_KEY", "simulator-key")
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_SECRET", "a-wrong-secret")
     async with world.platform() as platform:
         for _ in range(2):
-            assert (await platform.update_positions()).status is Status.PARTIAL
-            await platform.send_notifications()
+            assert (await portfolio.update_positions(platform)).status is Status.PARTIAL
+            await notifications.send_notifications(platform)
     (told,) = world.webhooks.contents
     assert "Cannot be imported: demo fills" in told
     assert "a-wrong-secret" not in told

@@ -1,0 +1,42 @@
+"""Messages: `send_notifications`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lib.notifications import sending
+from lib.notifications.delivery import Pace
+from lib.notifications.messages import MessageType
+from lib.notifications.sending import NotificationsResult
+from lib.notifications.texts import write_note
+from lib.platform import Platform
+from lib.results import calc_status, failed_item
+
+
+async def send_notifications(
+    platform: Platform,
+    kind: MessageType | None = None,
+    message: str | None = None,
+    *,
+    urgent: bool = False,
+    key: str = "",
+) -> NotificationsResult:
+    """Record the message if there is one, and deliver what is due.
+
+    Args:
+        platform: The parts.
+        kind: What the message is about.
+        message: In a person's own words; None to deliver only.
+        urgent: Whether a person must see it now.
+        key: The run's id, so that a retry says it once.
+    """
+    note = None
+    if message is not None:
+        at = platform.clock.now()
+        note = write_note(kind or MessageType.OPERATIONS, message, urgent=urgent, key=key, at=at)
+    pace = Pace(escalation_seconds=platform.settings.escalation_seconds)
+    result = await asyncio.to_thread(
+        sending.send_notifications, platform.notifications, platform.subscribers, platform.clock, note=note, pace=pace
+    )
+    items = (*result.items, *(failed_item(name, error) for name, error in platform.refused_channels.items()))
+    return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})

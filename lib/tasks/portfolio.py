@@ -1,0 +1,102 @@
+"""Positions and their limits: `update_positions`, `check_stop_loss` and `set_stop_loss`."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from decimal import Decimal
+
+from lib.errors import OperatorError
+from lib.notifications.texts import write_import_failed
+from lib.platform import Platform
+from lib.portfolio import limits, positions, stops
+from lib.portfolio.position_report import FILLS, PositionsUpdate, line_of
+from lib.results import Item, TaskResult, calc_status
+
+
+async def update_positions(platform: Platform, account: str | None = None) -> PositionsUpdate:
+    """Import fills, rebuild and price the positions of one account, or of all, and give them their stop losses."""
+
+    async def update(name: str) -> PositionsUpdate:
+        result = await positions.update_positions(
+            account=name,
+            exchange=platform.exchange,
+            exchange_account=platform.accounts[name],
+            store=platform.portfolio,
+            market=platform.market,
+            clock=platform.clock,
+            universe=platform.settings.symbols,
+        )
+        _tell_of_failed_imports(platform, result)
+        stops_set = await asyncio.to_thread(_set_missing_stops, platform, name)
+        if not stops_set:
+            return result
+        held = await asyncio.to_thread(platform.portfolio.load_held, name)
+        items = (*result.items, *stops_set)
+        shown = {"positions": tuple(line_of(one) for one in held), "items": items}
+        return result.model_copy(update={**shown, "status": calc_status(result.task, items)})
+
+    return await platform.for_each_account(account, update)
+
+
+async def check_stop_loss(platform: Platform, account: str | None = None) -> TaskResult:
+    """Check the stop losses and take profits of one account, or of all."""
+
+    async def check(name: str) -> TaskResult:
+        return await asyncio.to_thread(
+            stops.check_stop_loss,
+            account=name,
+            store=platform.portfolio,
+            outbox=platform.notifications,
+            clock=platform.clock,
+            max_age=timedelta(seconds=platform.settings.stop_price_max_age_seconds),
+            realert=timedelta(minutes=platform.settings.stop_realert_minutes),
+        )
+
+    return await platform.for_each_account(account, check)
+
+
+async def set_stop_loss(
+    platform: Platform,
+    account: str,
+    symbol: str,
+    stop_loss: Decimal | None,
+    take_profit: Decimal | None,
+    *,
+    remove_stop_loss: bool,
+    remove_take_profit: bool,
+) -> TaskResult:
+    """Set or remove the limits of an open position."""
+    platform.check_account(account)
+    if remove_stop_loss and platform.settings.effective_accounts[account].stop_loss_pct is not None:
+        raise OperatorError(
+            f"Account {account} has a stop loss for every position (stop_loss_pct): it would come back with the "
+            "next run. Set a lower stop loss, or take stop_loss_pct out of the account's settings first."
+        )
+    return await asyncio.to_thread(
+        limits.set_stop_loss,
+        account=account,
+        symbol=symbol,
+        store=platform.portfolio,
+        clock=platform.clock,
+        stop_loss=stop_loss,
+        take_profit=take_profit,
+        remove_stop_loss=remove_stop_loss,
+        remove_take_profit=remove_take_profit,
+    )
+
+
+def _tell_of_failed_imports(platform: Platform, result: PositionsUpdate) -> None:
+    """What passes by itself is not told: the next run imports it."""
+    for item in result.failed:
+        if item.name.endswith(FILLS) and not item.retryable:
+            platform.notifications.record(write_import_failed(item.name, item.detail, at=platform.clock.now()))
+
+
+def _set_missing_stops(platform: Platform, account: str) -> tuple[Item, ...]:
+    percent = platform.settings.effective_accounts[account].stop_loss_pct
+    if percent is None:
+        return ()
+    return limits.set_missing_stops(
+        account=account, percent_below=percent, store=platform.portfolio, market=platform.market
+    )
