@@ -7,7 +7,7 @@ import pytest
 
 from lib.errors import OperatorError
 from lib.notifications.cleaning import clean_text, neutralise_mentions
-from lib.notifications.messages import MessageType, Severity
+from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment, MessageType, Severity
 from lib.notifications.texts import FAMILIES, write_import_failed, write_note
 from tests.notifications.samples import NOON, make_message
 
@@ -85,3 +85,35 @@ def test_a_failed_import_is_told_urgently_once_a_day_and_says_what_is_not_watche
     assert "nothing watches it" in first.body
     assert first.deduplication_key == again.deduplication_key
     assert len({first.deduplication_key, *(other.deduplication_key for other in others)}) == 4
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ({"name": ""}, "Expected a plain file name"),
+        ({"name": "../chart.png"}, "Expected a plain file name"),
+        ({"name": 'a"b.png'}, "Expected a plain file name"),
+        ({"name": "a\r\nb.png"}, "Expected a plain file name"),
+        ({"name": ".."}, "Expected a plain file name"),
+        ({"media_type": "png"}, "Expected the media type of chart.png"),
+        ({"content": b""}, "Expected 1 to 8,000,000 bytes in chart.png, was 0"),
+        ({"content": bytes(LARGEST_ATTACHMENT_BYTES + 1)}, "was 8,000,001. Make it smaller"),
+    ],
+)
+def test_a_file_that_no_channel_could_take_is_refused_by_name(wrong: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=why):
+        Attachment(**{"name": "chart.png", "media_type": "image/png", "content": b"\x89PNG", **wrong})
+
+
+def test_a_file_may_be_as_large_as_discord_takes_and_carry_any_letters() -> None:
+    content = bytes(LARGEST_ATTACHMENT_BYTES)
+    assert Attachment("Überblick 2026-03.html", "text/html", content).content is content
+
+
+def test_too_many_files_or_two_of_one_name_are_refused() -> None:
+    chart = Attachment("chart.png", "image/png", b"1")
+    many = tuple(Attachment(f"{number}.png", "image/png", b"1") for number in range(31))
+    with pytest.raises(ValueError, match="was 2 with 1 names"):
+        make_message(attachments=(chart, chart))
+    with pytest.raises(ValueError, match="Expected at most 30 attachments"):
+        make_message(attachments=many)
