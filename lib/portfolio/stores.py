@@ -22,11 +22,21 @@ from lib.portfolio.valuation import Valuation
 
 @dataclass(frozen=True)
 class Listing:
-    """What the platform knows of a symbol; the steps are None for one the exchange does not have."""
+    """What the platform knows of a symbol; steps and minima are None for one the exchange does not have.
+
+    Attributes:
+        status: Whether it trades.
+        quantity_step: Base.
+        price_step: Quote per base.
+        min_quantity: Base; of one order.
+        min_notional: Quote; of one order.
+    """
 
     status: SymbolStatus
     quantity_step: Decimal | None
     price_step: Decimal | None
+    min_quantity: Decimal | None
+    min_notional: Decimal | None
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,12 @@ class DatabaseMarketFacts:
         """See `MarketFacts`."""
         with database_errors("reading symbols"), self._engine.connect() as connection:
             rows = connection.execute(select(SYMBOLS).where(SYMBOLS.c.name.in_(symbols)))
-            return {row.name: Listing(SymbolStatus(row.status), row.quantity_step, row.price_step) for row in rows}
+            return {
+                row.name: Listing(
+                    SymbolStatus(row.status), row.quantity_step, row.price_step, row.min_quantity, row.min_notional
+                )
+                for row in rows
+            }
 
     def load_names(self) -> Collection[str]:
         """Return the names of the symbols that the exchange has."""
