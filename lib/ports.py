@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
+from lib.market.book import OrderBook
 from lib.market.candles import Candle
 from lib.market.symbols import Symbol
 from lib.portfolio.fills import Balance, Fill
@@ -81,6 +82,14 @@ class Exchange(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+class BookSource(Protocol):
+    """Where paper accounts see what they could have bought or sold. Raises as `Exchange` does."""
+
+    async def fetch_book(self, symbol: str) -> OrderBook:
+        """Return the best levels of a symbol's order book (a hundred on Binance)."""
         ...
 
 

@@ -9,9 +9,11 @@ from decimal import Decimal
 from functools import partial
 from typing import Any
 
+from lib.adapters.exchange.book_answers import to_book
 from lib.adapters.exchange.budget import LEFT_BY_CANDLES_RATIO
 from lib.adapters.exchange.link import Link, Request, Traffic
 from lib.adapters.exchange.market_answers import find_newest_open, to_candle_page, to_prices, to_symbols
+from lib.market.book import OrderBook
 from lib.market.symbols import Symbol
 from lib.market.timeframes import width_of
 from lib.ports import CandlePage
@@ -20,6 +22,8 @@ from lib.units import to_milliseconds
 KLINES_WEIGHT = 2
 PRICES_WEIGHT = 4
 SYMBOLS_WEIGHT = 20
+BOOK_WEIGHT = 5
+BOOK_LEVELS = 100
 MOST_CANDLES = 1000
 
 
@@ -102,6 +106,13 @@ class BinanceExchange:
             await self.fetch_symbols()
         answer = await self._ask("prices", PRICES_WEIGHT, self._link.client.publicGetTickerPrice)
         return to_prices(answer, where=f"{self.name} ticker/price", names=self._names)
+
+    async def fetch_book(self, symbol: str) -> OrderBook:
+        """Return the best hundred levels of both sides (weight 5)."""
+        what = f"order book of {symbol}"
+        call = partial(self._link.client.publicGetDepth, {"symbol": to_id(symbol), "limit": BOOK_LEVELS})
+        answer = await self._link.send(Request(what, BOOK_WEIGHT, call, symbol))
+        return to_book(answer, where=f"{self.name} {what}", symbol=symbol)
 
     async def close(self) -> None:
         """Release connections."""

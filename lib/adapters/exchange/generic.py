@@ -16,9 +16,11 @@ from typing import Any
 import ccxt.async_support as ccxt
 
 from lib.adapters.exchange.answers import refuse, to_instant, to_list, to_object
+from lib.adapters.exchange.book_answers import to_book
 from lib.adapters.exchange.link import Link, Request, Traffic
 from lib.adapters.exchange.market_answers import Checked, to_page
 from lib.errors import SettingsError, UnknownSymbol
+from lib.market.book import OrderBook
 from lib.market.candles import Candle, find_impossibility
 from lib.market.symbols import Symbol, SymbolStatus
 from lib.ports import CandlePage
@@ -100,6 +102,15 @@ class GenericExchange:
             raise refuse(where, "", "at least one price", tickers)
         return prices
 
+    async def fetch_book(self, symbol: str) -> OrderBook:
+        """Return the levels that the exchange gives by default."""
+        if not self._client.has.get("fetchOrderBook"):
+            raise SettingsError(f"{self.name} has no order books in ccxt. Paper accounts need them.")
+        await self._ensure_symbol(symbol)
+        what = f"order book of {symbol}"
+        answer = await self._ask(what, partial(self._client.fetch_order_book, symbol), symbol)
+        return to_book(answer, where=f"{self.name} {what}", symbol=symbol, read=_to_positive)
+
     async def close(self) -> None:
         """Release connections."""
         await self._link.close()
@@ -127,6 +138,13 @@ def _to_number(value: Any, where: str, field: str) -> Decimal:
         return to_decimal(value)
     except (ValueError, ArithmeticError):
         raise refuse(where, field, "a finite number", value) from None
+
+
+def _to_positive(value: Any, where: str, field: str) -> Decimal:
+    number = _to_number(value, where, field)
+    if number <= 0:
+        raise refuse(where, field, "a number above zero", value)
+    return number
 
 
 def _to_symbol(market: Mapping[str, Any], now: datetime) -> Symbol | None:
