@@ -35,6 +35,11 @@ class Addresses:
         return None if self.simulator_port is None else f"http://{LOOPBACK}:{self.simulator_port}"
 
 
+def usual_addresses(settings: Settings) -> Addresses:
+    """Return the ports of the settings, whoever has them now."""
+    return Addresses(settings.prefect_port, settings.simulator_port if settings.exchange == SIMULATOR else None)
+
+
 def choose_addresses(settings: Settings, note: Callable[[str], None]) -> Addresses:
     """Choose the ports: those of the settings, or where nobody asked for them and they are taken, the next free ones.
 

@@ -14,11 +14,12 @@ import typer
 from pydantic import SecretStr
 
 from deployments import home, postgres
+from deployments.addresses import usual_addresses
 from deployments.display import Display, render_deployments, render_facts
 from deployments.prefect_api import PrefectApi
 from deployments.specification import TAG
 from lib.errors import FksError, SettingsError
-from lib.settings import PROJECT_ROOT, Settings, load_settings
+from lib.settings import PROJECT_ROOT, SIMULATOR, Settings, load_settings
 
 STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 NOT_RUNNING = 3  # as `systemctl status` answers
@@ -101,6 +102,18 @@ def stop() -> None:
 
 
 @app.command()
+def check() -> None:
+    """Check the settings: build the exchange's client, every account and every channel once. Nothing is connected."""
+    from deployments.settings_check import check_settings  # imports ccxt
+
+    settings = load_settings()
+    if settings.exchange == SIMULATOR and settings.exchange_url is None:  # `fks up` starts one
+        settings = settings.model_copy(update={"exchange_url": usual_addresses(settings).simulator_url})
+    asyncio.run(check_settings(settings))
+    display.note("The exchange, accounts and channels of the settings can be built.")
+
+
+@app.command()
 def apply(
     project: Annotated[Path, typer.Option(help="Folder of prefect.yaml and of the flows.")] = PROJECT_ROOT,
     settle: Annotated[
@@ -109,10 +122,12 @@ def apply(
 ) -> None:
     """Set up the Prefect server of PREFECT_API_URL: pool, queues, blocks, automations, deployments."""
     from deployments.apply import apply, find_server, settle_runs  # imports Prefect
+    from deployments.settings_check import check_settings  # imports ccxt
 
     settings = load_settings()
-    ui_url = find_server()
-    applied = asyncio.run(apply(settings, _database_url(settings), ui_url, project=project))
+    ui_url, database_url = find_server(), _database_url(settings)
+    asyncio.run(check_settings(settings))
+    applied = asyncio.run(apply(settings, database_url, ui_url, project=project))
     settled = asyncio.run(settle_runs(datetime.now(UTC))) if settle else {}
     runs = "".join(f", {count} left runs {state}" for state, count in settled.items())
     print(f"{len(applied.deployments)} deployments, {len(applied.channels)} alert channels{runs}")

@@ -15,14 +15,14 @@ import httpx
 import psutil
 
 from deployments import environment, home, postgres
-from deployments.addresses import LOOPBACK, Addresses, choose_addresses
+from deployments.addresses import LOOPBACK, Addresses, choose_addresses, usual_addresses
 from deployments.databases import Databases, make_embedded, make_external
 from deployments.display import Display
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.processes import Child, last_lines
 from deployments.specification import DEAD_MANS_SWITCH, POOL, TAG
 from lib.adapters.database import migrate
-from lib.errors import EnvironmentRefused
+from lib.errors import EnvironmentRefused, SettingsError
 from lib.settings import PROJECT_ROOT, Settings
 
 READY_SECONDS = 120.0
@@ -122,15 +122,17 @@ def running_stack(
 
     Raises:
         AlreadyRunning: Another stack holds the home.
+        SettingsError: The exchange, an account or a channel cannot be what the settings say; nothing was started.
         EnvironmentRefused: A part cannot start; what was started is stopped again.
         StopRequested: `stopping` was set while it started.
     """
     folder = settings.home.expanduser().absolute()
     with home.locked_home(folder), ExitStack() as stops:
+        (folder / "tmp").mkdir(exist_ok=True)
+        _check_settings(settings, folder, display, stopping)
         for name in home.end_leftovers(folder):
             display.note(f"Ended {name}, which an earlier, killed stack had left running.")
         stops.callback(home.remove_record, folder)
-        (folder / "tmp").mkdir(exist_ok=True)
         stack = Stack(settings, folder, display, choose_addresses(settings, display.note), stopping)
         _start_database(stack, stops)
         if stack.addresses.simulator_port is not None:
@@ -140,6 +142,27 @@ def running_stack(
         stops.callback(_switch_dead_man_off, stack)
         _start_worker(stack, stops)
         yield stack
+
+
+def _check_settings(settings: Settings, folder: Path, display: Display, stopping: threading.Event) -> None:
+    """Refuse settings that no run could work with, while what a killed stack left still watches.
+
+    In a process of its own: building the clients imports ccxt, a hundred megabytes that the supervisor never needs.
+    """
+    log = folder / "logs" / "check.log"
+    log.unlink(missing_ok=True)
+    env = environment.base_environment(folder, usual_addresses(settings)) | {"COLUMNS": "1000"}
+    child = Child("fks check", [*FKS, "check"], env, log)
+    with display.step("Settings: exchange, accounts, channels"):
+        child.start()
+        try:
+            while child.exit_code is None:
+                if stopping.wait(0.1):
+                    raise StopRequested
+            if child.exit_code:
+                raise SettingsError("\n".join(last_lines(log)).removeprefix("✗ "))
+        finally:
+            child.stop(1)
 
 
 def _start_database(stack: Stack, stops: ExitStack) -> None:

@@ -51,7 +51,7 @@ async def open_platform(
                 portfolio.ensure_account(
                     Account(name, given.kind, settings.exchange, settings.quote_asset), clock.now()
                 )
-                private = _open_account(name, given, venue, ledger, clock)
+                private = open_account(name, given, venue, ledger, clock)
             except SettingsError as error:  # the other accounts' stop losses are watched all the same
                 refused[name] = error
                 continue
@@ -105,7 +105,7 @@ def make_subscribers(settings: Settings, clock: Clock) -> tuple[list[Subscriber]
     return subscribers, refused
 
 
-def _open_account(
+def open_account(
     name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock
 ) -> ExchangeAccount | None:
     """Return the account's private side; None for a paper account."""

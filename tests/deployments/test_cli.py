@@ -81,6 +81,48 @@ def test_a_database_server_that_is_down_is_named(tmp_path: Path) -> None:
     assert "hunter2" not in shown
 
 
+LIVE = {"FKS_ACCOUNTS__MAIN__KIND": "live", "FKS_ACCOUNTS__MAIN__API_KEY": "k", "FKS_ACCOUNTS__MAIN__API_SECRET": "s"}
+WRONG = [
+    ({"FKS_EXCHANGE": "binanec"}, ["Unknown exchange 'binanec'. Did you mean binance", "Set FKS_EXCHANGE."]),
+    ({"FKS_EXCHANGE": "kraken", **LIVE}, ["A live account at kraken", "Set FKS_ACCOUNTS__MAIN__KIND=paper"]),
+    (
+        {"FKS_EXCHANGE": "kraken", "FKS_EXCHANGE_SANDBOX": "true", "FKS_CHANNELS__TEAM__URL": "discord:/hunter2"},
+        [
+            "kraken has no test network. Remove FKS_EXCHANGE_SANDBOX.",
+            "FKS_CHANNELS__TEAM__URL is not a URL",
+            "Expected",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("environment", "expected"), WRONG, ids=["exchange", "account", "channel"])
+def test_what_no_run_could_work_with_stops_the_start_before_anything_runs(
+    tmp_path: Path, environment: dict[str, str], expected: list[str]
+) -> None:
+    code, shown = fks(tmp_path, "up", **environment)
+    assert code == 1
+    assert all(words in shown for words in expected)
+    assert "hunter2" not in shown
+    assert not (tmp_path / "postgres").exists()
+    assert not (tmp_path / "stack.json").exists()
+
+
+def test_apply_refuses_what_no_run_could_work_with(tmp_path: Path) -> None:
+    server = {"PREFECT_API_URL": "http://127.0.0.1:1/api", "FKS_DATABASE_URL": "postgresql://fks@127.0.0.1:1/fks"}
+    code, shown = fks(tmp_path, "apply", FKS_EXCHANGE="binance", FKS_CHANNELS__TEAM__URL="discord:/hunter2", **server)
+    assert code == 1
+    assert "FKS_CHANNELS__TEAM__URL is not a URL that Apprise can use" in shown
+    assert "hunter2" not in shown
+
+
+def test_the_settings_can_be_checked_alone(tmp_path: Path) -> None:
+    assert fks(tmp_path, "check")[0] == 0
+    code, shown = fks(tmp_path, "check", FKS_EXCHANGE="binanec")
+    assert code == 1
+    assert "Unknown exchange 'binanec'" in shown
+
+
 def test_apply_needs_to_know_the_server_and_the_database(tmp_path: Path) -> None:
     code, shown = fks(tmp_path, "apply", FKS_DATABASE_URL="postgresql://fks@127.0.0.1/fks")
     assert code == 1

@@ -1,0 +1,47 @@
+"""What only shows when the settings are put to use: the exchange, each live account, each channel, built once."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+
+from lib.adapters.database.budget import BudgetStore
+from lib.adapters.database.engine import make_engine
+from lib.adapters.exchange.factory import make_exchange
+from lib.errors import SettingsError
+from lib.ports import SystemClock
+from lib.settings import Settings
+from lib.wiring import make_subscribers, open_account, venue_of
+
+
+async def check_settings(settings: Settings) -> None:
+    """Build the exchange's client, every account and every channel as a flow run does, and let them go again.
+
+    Nothing is connected: a wrong key or a revoked webhook shows when it is used.
+
+    Raises:
+        SettingsError: Names everything that is wrong, with the remedy; never a value.
+    """
+    _, refused = make_subscribers(settings, SystemClock())
+    wrong = [*map(str, refused.values()), *await _check_exchange(settings)]
+    if wrong:
+        raise SettingsError("\n".join(wrong))
+
+
+async def _check_exchange(settings: Settings) -> list[str]:
+    clock, ledger = SystemClock(), BudgetStore(make_engine("postgresql://"))  # an engine connects when it is used
+    wrong = []
+    async with AsyncExitStack() as opened:
+        try:
+            venue = venue_of(settings)
+            opened.push_async_callback(make_exchange(venue, ledger=ledger, clock=clock).close)
+        except SettingsError as error:
+            return [str(error)]
+        for name, given in settings.effective_accounts.items():
+            try:
+                account = open_account(name, given, venue, ledger, clock)
+            except SettingsError as error:
+                wrong.append(str(error))
+                continue
+            if account is not None:
+                opened.push_async_callback(account.close)
+    return wrong
