@@ -57,7 +57,7 @@ def test_an_unrealized_loss_is_measured_against_equity(pnl: str, level: RiskLeve
 
 def test_an_unrealized_profit_is_no_loss() -> None:
     assessment = assess(hold("9000", SOL="1000", pnl="900"))
-    assert (assessment.loss_ratio, assessment.level) == (0, RiskLevel.LOW)
+    assert (assessment.loss_ratio, assessment.level) == (Decimal(0), RiskLevel.LOW)
 
 
 def test_every_position_above_a_fifth_is_named_largest_first() -> None:
@@ -87,18 +87,18 @@ def test_deposited_assets_without_a_position_count_as_exposure() -> None:
 
 
 def test_a_position_without_a_price_is_medium_at_least_and_named() -> None:
-    assessment = assess(hold("10000", unpriced=("SOL/USDT",)))
+    assessment = assess(hold("10000", unpriced="SOL/USDT"))
     assert assessment.level is RiskLevel.MEDIUM
     assert assessment.unpriced_positions == ("SOL/USDT",)
     assert describe_rule(assessment.fired[0], "USDT") == ("1 position without a price: risk is at least what is shown")
 
 
 def test_a_position_without_a_price_hides_no_rule_that_fires() -> None:
-    assert assess(hold("1000", BTC="9000", unpriced=("SOL/USDT",))).level is RiskLevel.HIGH
+    assert assess(hold("1000", BTC="9000", unpriced="SOL/USDT")).level is RiskLevel.HIGH
 
 
 def test_an_asset_that_nobody_trades_is_named_and_fires_nothing() -> None:
-    assessment = assess(hold("10000", unpriced=("AIRDROP",)))
+    assessment = assess(hold("10000", unpriced="AIRDROP"))
     assert (assessment.level, assessment.unpriced_assets) == (RiskLevel.NONE, ("AIRDROP",))
 
 
@@ -112,7 +112,7 @@ def test_without_equity_whatever_is_held_is_high(cash: str) -> None:
 
 
 def test_when_all_there_is_has_no_price_risk_is_high() -> None:
-    assert assess(hold("0", unpriced=("SOL/USDT",))).high_rules == {Rule.NO_EQUITY}
+    assert assess(hold("0", unpriced="SOL/USDT")).high_rules == {Rule.NO_EQUITY}
 
 
 @pytest.mark.parametrize("cash", ["0", "-1"])
