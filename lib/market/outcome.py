@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -50,6 +51,11 @@ class Outcome:
         """Whether it failed because of the symbol itself."""
         return isinstance(self.error, UnknownSymbol | SymbolHalted)
 
+    @property
+    def is_late(self) -> bool:
+        """Whether it is well but for the newest closed candle, which is missing."""
+        return self.late_since is not None and self.error is None and not self.rejected
+
     def to_item(self, series: Series, *, now: datetime, settle: timedelta) -> Item:
         """Return the item to report.
 
@@ -94,3 +100,16 @@ class Outcome:
             "history goes on in the next run" if self.is_unfinished else "",
         ]
         return ", ".join(word for word in words if word)
+
+
+def find_silent(outcomes: Mapping[Series, Outcome]) -> dict[str, datetime]:
+    """Return the symbols that lack the newest closed candle of the shortest timeframe, and when their last one closed.
+
+    Longer timeframes tell nothing sooner, and their candles come late more often.
+    """
+    shortest = min((series.width for series in outcomes), default=None)
+    return {
+        series.symbol: outcome.late_since - series.width
+        for series, outcome in outcomes.items()
+        if outcome.late_since is not None and series.width == shortest
+    }

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from lib.errors import SettingsError
 from lib.market.asking import CandleSource
 from lib.market.jobs import FillWindow, Job, KeepFresh
+from lib.market.outcome import find_silent
 from lib.market.quarantine import SymbolReview, review_symbols
 from lib.market.run import SyncOptions, SyncProgress, SyncRun
 from lib.market.series import Series
@@ -141,11 +142,10 @@ class _Visit:
         source = CandleSource(self.exchange, now, self.options.concurrency)
         async with open_desk(self.store) as desk:
             names = {series.symbol for series in wanted}
-            review = await self._review(desk, names, now(), at_once=False)
+            review = await self._review(desk, names, now())
             run = SyncRun(to_job(now), source, desk, self.options, self.show)
             await run.work_on([one for one in wanted if not (skip_quarantined and review.find_obstacle(one.symbol))])
-            if not review.asked and any(outcome.is_about_symbol for outcome in run.outcomes.values()):
-                review = await self._review(desk, names, now(), at_once=True)
+            review = await self._look_again(review, run, desk, names, now())
         items = list_items(wanted, run.outcomes, review, now=now(), settle=self.options.settle)
         quarantined = {one.symbol for one in wanted if review.find_obstacle(one.symbol)}
         return SyncResult(
@@ -163,5 +163,26 @@ class _Visit:
             timeframes=summarize_timeframes(run.states, now()),
         )
 
-    async def _review(self, desk: WritingDesk, names: Collection[str], now: datetime, *, at_once: bool) -> SymbolReview:
-        return await review_symbols(self.exchange, desk, names, self.options.groups, now=now, at_once=at_once)
+    async def _look_again(
+        self, review: SymbolReview, run: SyncRun, desk: WritingDesk, names: Collection[str], now: datetime
+    ) -> SymbolReview:
+        """Ask for the list when a symbol of this run failed or fell silent, but once a run at most."""
+        silent = find_silent(run.outcomes)
+        is_due = any(outcome.is_about_symbol for outcome in run.outcomes.values()) or any(
+            review.is_doubtful(symbol, since, now) for symbol, since in silent.items()
+        )
+        if review.asked or not is_due:
+            return review
+        return await self._review(desk, names, now, at_once=True, silent=silent)
+
+    async def _review(
+        self,
+        desk: WritingDesk,
+        names: Collection[str],
+        now: datetime,
+        *,
+        at_once: bool = False,
+        silent: Collection[str] = (),
+    ) -> SymbolReview:
+        groups = self.options.groups
+        return await review_symbols(self.exchange, desk, names, groups, now=now, at_once=at_once, silent=silent)

@@ -83,11 +83,15 @@ def list_items(
         items.append(Item(name="symbols", status=Status.FAILED, detail=detail, retryable=retryable))
     for series in wanted:
         outcome = outcomes.get(series)
-        if outcome is not None:
+        obstacle = review.find_obstacle(series.symbol) or ""
+        is_stopped = series.symbol in review.quarantined and (outcome is None or outcome.is_late)
+        if is_stopped:
+            status = Status.PARTIAL if outcome is not None and outcome.inserted else Status.FAILED
+            items.append(Item(name=str(series), status=status, detail=obstacle))
+        elif outcome is not None:
             items.append(outcome.to_item(series, now=now, settle=settle))
-            continue
-        status = Status.FAILED if series.symbol in review.quarantined else Status.SKIPPED
-        items.append(Item(name=str(series), status=status, detail=review.find_obstacle(series.symbol) or ""))
+        else:
+            items.append(Item(name=str(series), status=Status.SKIPPED, detail=obstacle))
     return items
 
 
