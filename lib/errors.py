@@ -6,6 +6,7 @@
     ├── RetryableError            try again by itself: nothing was decided yet
     │   ├── ExchangeUnavailable   network, timeout, maintenance, 5xx
     │   ├── RateLimited           429 or 418: everyone pauses until `retry_at`
+    │   ├── FeedUnavailable       a news feed does not answer now
     │   └── DatabaseUnavailable   connection refused or lost
     ├── OperatorError             a person must act; retrying cannot help
     │   ├── SettingsError         a setting is missing, misspelt or contradictory
@@ -52,6 +53,10 @@ class RateLimited(RetryableError):
         self.banned = banned
 
 
+class FeedUnavailable(RetryableError):
+    """A news feed did not answer in time, or answered that it cannot now."""
+
+
 class DatabaseUnavailable(RetryableError):
     """The database refused or lost the connection."""
 
@@ -81,7 +86,7 @@ class DataError(FksError):
 
 
 class BadAnswer(DataError):
-    """An answer of the exchange that is malformed or impossible."""
+    """An answer of the exchange, or of a news feed, that is malformed or impossible."""
 
 
 class UnknownSymbol(DataError):
