@@ -24,6 +24,7 @@ import pytest
 
 MAX_CONTENT = 2000
 MAX_EMBEDS = MAX_FILES = 10
+MAX_FILE_BYTES = 8 * 1024 * 1024  # of all files of a post, where nobody paid for more
 TOKEN = "T0k3n-of-the-webhook"
 CHANNEL_CALLS = {"@everyone": "everyone", "@here": "everyone"}
 
@@ -71,13 +72,14 @@ class Reply:
 
 
 class WebhookServer:
-    """The server and what it saw. `requests` counts all of them, `messages` are those it took."""
+    """The server and what it saw. `requests` counts all of them, `messages` are those it took, `body` is the newest."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.base = f"http://{address[0]}:{address[1]}/api/webhooks"
         self.url = f"{self.base}/4711/{TOKEN}"
         self.messages: list[Posted] = []
         self.requests = 0
+        self.body = b""
         self.down = False
         self.never = threading.Event()  # an answer held for this comes only when the server stops
         self._replies: deque[Reply] = deque()
@@ -99,6 +101,7 @@ class WebhookServer:
         """Return status, headers and JSON for one POST."""
         with self._lock:
             self.requests += 1
+            self.body = body
             reply = self._replies.popleft() if self._replies else None
         if self.down:
             return 503, {}, "upstream connect error"
@@ -121,6 +124,8 @@ class WebhookServer:
             payload, files = _read(headers, body)
         except (ValueError, KeyError):
             return 400, {}, {"message": "The request body contains invalid JSON.", "code": 50109}
+        if sum(len(content) for _, content in files) > MAX_FILE_BYTES:
+            return 413, {}, {"message": "Request entity too large", "code": 40005}
         if (refusal := _find_refusal(payload, files)) is not None:
             return 400, {}, refusal
         content = payload.get("content") or ""
@@ -140,7 +145,7 @@ def _read(headers: email.message.Message, body: bytes) -> tuple[dict[str, Any], 
     message = email.message_from_bytes(head + body, policy=email.policy.HTTP)
     fields = {str(part.get_param("name", header="content-disposition")): part for part in message.iter_parts()}
     payload = _as_object(json.loads(fields.pop("payload_json").get_content()))
-    return payload, tuple((part.get_filename() or "", part.get_content()) for part in fields.values())
+    return payload, tuple((part.get_filename() or "", bytes(part.get_payload(decode=True))) for part in fields.values())
 
 
 def _as_object(value: Any) -> dict[str, Any]:

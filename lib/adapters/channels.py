@@ -3,18 +3,22 @@
 Apprise answers True or False. That is enough for most services: False means "not now", and the outbox tries again. For
 Discord it is not: a 429 says when to come back, a 404 that nobody will ever answer, and a lost reply that the message
 may be there. `DiscordWebhook` therefore replaces the one method of Apprise's plugin that posts; all its URL options
-stay. It also sends `allowed_mentions`, without which a text with @everyone calls everybody (Apprise 1.13 spells the
-field `allow_mentions`, which Discord does not know), and `wait=true` in the query, so that Discord confirms.
+stay. Files go out with their caption in one post, so that one answer tells what became of them. It also sends
+`allowed_mentions`, without which a text with @everyone calls everybody (Apprise 1.13 spells the field
+`allow_mentions`, which Discord does not know), and `wait=true` in the query, so that Discord confirms.
 """
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote
 
 import requests
-from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
+from apprise import Apprise, AppriseAsset, AppriseAttachment, NotifyFormat, NotifyType, OverflowMode
+from apprise.attachment.memory import AttachMemory
 from apprise.plugins import url_to_dict
 from apprise.plugins.base import NotifyBase
 from apprise.plugins.discord import NotifyDiscord
@@ -22,8 +26,8 @@ from apprise.plugins.discord import NotifyDiscord
 from lib.adapters.discord_answers import judge_failure, judge_response
 from lib.adapters.discretion import discreet
 from lib.errors import SettingsError
-from lib.notifications.channels import Answer, Channel, SendOutcome
-from lib.notifications.messages import Severity
+from lib.notifications.channels import Answer, Channel, FilePlace, SendOutcome
+from lib.notifications.messages import Attachment, Severity
 from lib.notifications.parts import Part
 from lib.ports import Clock, SystemClock
 
@@ -64,6 +68,7 @@ class _AppriseChannel:
     def __init__(self, name: str, plugin: NotifyBase, url: str) -> None:
         self.name = name
         self.max_characters: int = plugin.body_maxlen
+        self.file_place = _find_file_place(plugin)
         self._plugin = plugin
         self._secrets = _find_secrets(url)
         self._apprise = Apprise(asset=plugin.asset)
@@ -74,7 +79,11 @@ class _AppriseChannel:
             self._plugin.outcome = NOTHING_SENT
         with discreet() as lines:
             sent = self._apprise.notify(
-                title=part.title, body=part.body, notify_type=KINDS[severity], body_format=NotifyFormat.TEXT
+                title=part.title,
+                body=part.body,
+                notify_type=KINDS[severity],
+                body_format=NotifyFormat.TEXT,
+                attach=_to_apprise(part.attachments),
             )
         if isinstance(self._plugin, DiscordWebhook):
             return self._plugin.outcome
@@ -87,21 +96,25 @@ class _AppriseChannel:
 class DiscordWebhook(NotifyDiscord):  # type: ignore[no-untyped-call]  # Apprise's __init_subclass__ has no types
     """Apprise's Discord plugin, telling what Discord answered (`outcome`)."""
 
-    attachment_support = False
-
     def __init__(self, clock: Clock, **details: Any) -> None:
         super().__init__(**details)
         self.outcome = NOTHING_SENT
         self._clock = clock
+        self._files: Sequence[AttachMemory] = ()
+
+    def send(self, *args: Any, attach: Any = None, **kwargs: Any) -> bool:
+        """Post once, with the files; Apprise's own way would take two posts."""
+        self._files = tuple(attach or ())
+        return bool(super().send(*args, **kwargs))
 
     def _send(self, payload: dict[str, Any], attach: Any = None, params: Any = None, *_: Any, **__: Any) -> bool:
-        del attach  # there are none: `attachment_support`
+        del attach  # Apprise has none to give: `send` keeps them
         kept = {key: value for key, value in payload.items() if key not in ("wait", "allow_mentions")}
         try:
             response = requests.post(
                 f"{self.notify_url}/{self.webhook_id}/{self.webhook_token}",
                 params={**(params or {}), "wait": "true"},
-                json={**kept, "allowed_mentions": self._allowed_mentions()},
+                **self._render_body({**kept, "allowed_mentions": self._allowed_mentions()}),
                 headers={"User-Agent": self.app_id},
                 verify=self.verify_certificate,
                 timeout=self.request_timeout,
@@ -112,6 +125,17 @@ class DiscordWebhook(NotifyDiscord):  # type: ignore[no-untyped-call]  # Apprise
         else:
             self.outcome = judge_response(response, self._clock.now())
         return self.outcome.answer is Answer.DELIVERED
+
+    def _render_body(self, payload: dict[str, Any]) -> dict[str, Any]:
+        """Return JSON, or with files a form as Discord reads it; what further posts of one sending say has none."""
+        files, self._files = self._files, ()
+        if not files:
+            return {"json": payload}
+        parts = {
+            f"files[{number}]": (file.name, file.open().read(), file.mimetype)  # type: ignore[no-untyped-call]  # Apprise
+            for number, file in enumerate(files)
+        }
+        return {"data": {"payload_json": json.dumps(payload)}, "files": parts}
 
     def _allowed_mentions(self) -> dict[str, list[str]]:
         """Only whom the operator named in the URL (``ping=``) may be called, never whom a text names."""
@@ -149,6 +173,23 @@ def _harden(plugin: NotifyBase | None) -> NotifyBase | None:
         plugin.socket_connect_timeout = min(plugin.socket_connect_timeout, LONGEST_TIMEOUT_SECONDS)
         plugin.socket_read_timeout = min(plugin.socket_read_timeout, LONGEST_TIMEOUT_SECONDS)
     return plugin
+
+
+def _find_file_place(plugin: NotifyBase) -> FilePlace:
+    if not plugin.attachment_support:
+        return FilePlace.NOWHERE
+    return FilePlace.BEHIND_TEXT if isinstance(plugin, DiscordWebhook) else FilePlace.WITH_TEXT
+
+
+def _to_apprise(files: Sequence[Attachment]) -> AppriseAttachment | None:
+    if not files:
+        return None
+    return AppriseAttachment(
+        [
+            AttachMemory(file.content, name=file.name, mimetype=file.media_type)  # type: ignore[no-untyped-call]  # Apprise
+            for file in files
+        ]
+    )
 
 
 def _find_secrets(url: str) -> frozenset[str]:

@@ -43,11 +43,20 @@ class SendOutcome:
     doubtful: bool = False
 
 
+class FilePlace(StrEnum):
+    """Where a channel shows the files of a message: with its text, as mail does, in posts behind it, or nowhere."""
+
+    WITH_TEXT = "with text"
+    BEHIND_TEXT = "behind text"
+    NOWHERE = "nowhere"
+
+
 class Channel(Protocol):
     """A place where people read messages."""
 
     name: str
     max_characters: int
+    file_place: FilePlace
 
     def send(self, part: Part, severity: Severity) -> SendOutcome:
         """Send one part, once, within a minute; never raises for what the other side does."""

@@ -12,10 +12,10 @@ from datetime import datetime, timedelta
 
 from lib.errors import DatabaseUnavailable
 from lib.notifications.channels import Answer, Subscriber
+from lib.notifications.layout import find_next, lay_out
 from lib.notifications.outbox import STUCK_AFTER, Backlog, Delivery, DeliveryQueue, DeliveryState, Settlement
-from lib.notifications.parts import mark_repeat, render_parts
 from lib.notifications.routing import escalate, route_new
-from lib.notifications.settling import FIRST_BACKOFF, GIVE_UP_AFTER, Attempt, give_up_lost, settle
+from lib.notifications.settling import FIRST_BACKOFF, GIVE_UP_AFTER, Attempt, give_up_doubtful, settle
 from lib.ports import Clock
 
 LEASE = timedelta(minutes=2)  # a channel answers within a minute (`Channel.send`); then its sender is dead
@@ -48,7 +48,7 @@ class ChannelReport:
     Attributes:
         name: The channel.
         delivered: Messages it has confirmed completely.
-        given_up: Title and reason of each message it will not get.
+        given_up: Title and reason of each message it will not get, or not with its files.
         backlog: What still waits for it, and why; None when nothing does.
     """
 
@@ -125,18 +125,20 @@ class _Pass:
         return self._queue.claim(self._channel.name, self._owner, now, now + LEASE, probing=self._probing)
 
     def _send_next_part(self, delivery: Delivery) -> None:
-        settlement = give_up_lost(delivery, self._clock.now())
+        settlement = give_up_doubtful(delivery, self._clock.now())
         if settlement is None:
-            parts = render_parts(delivery.message, self._channel.max_characters)
-            part = parts[min(delivery.parts_sent, len(parts) - 1)]
-            outcome = self._channel.send(mark_repeat(part) if delivery.doubts else part, delivery.message.severity)
-            attempt = Attempt(delivery, len(parts), self._clock.now(), self._pace.jitter())
-            settlement = settle(attempt, outcome)
+            layout = lay_out(delivery, self._channel)
+            following = find_next(delivery, layout, self._channel)
+            outcome = self._channel.send(following.part, delivery.message.severity)
+            now, jitter = self._clock.now(), self._pace.jitter()
+            settlement = settle(
+                Attempt(delivery, now, jitter, layout.count, len(layout.texts), following.covers), outcome
+            )
             self._peace_until = outcome.retry_at if outcome.answer is Answer.DELIVERED else None
             if outcome.answer is Answer.UNAVAILABLE and delivery.failures >= STUCK_AFTER:
                 # Is it this message or the channel? One behind it may tell, after a pause, as the channel may be down.
                 self._probing = True
-                self._peace_until = attempt.now + FIRST_BACKOFF
+                self._peace_until = now + FIRST_BACKOFF
         self._record(delivery, settlement)
         self._count(delivery, settlement)
 
@@ -154,7 +156,7 @@ class _Pass:
     def _count(self, delivery: Delivery, settlement: Settlement) -> None:
         if settlement.state is DeliveryState.DELIVERED:
             self.report.delivered += 1
-        elif settlement.state is DeliveryState.FAILED:
+        if settlement.state.is_final and settlement.reason:
             self.report.given_up.append((delivery.message.title, settlement.reason))
 
     def _wait_for_backlog(self) -> bool:

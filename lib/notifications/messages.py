@@ -60,7 +60,8 @@ class Attachment:
     content: bytes = field(repr=False)
 
     def __post_init__(self) -> None:
-        if not FILE_NAME.fullmatch(self.name) or not self.name.strip(" ."):
+        name = clean_text(self.name)
+        if not FILE_NAME.fullmatch(name) or name != self.name or not name.strip(" ."):
             raise ValueError(f"Expected a plain file name of at most 100 characters, was {self.name!r}.")
         if not MEDIA_TYPE.fullmatch(self.media_type):
             raise ValueError(f'Expected the media type of {self.name} as "image/png", was {self.media_type!r}.')

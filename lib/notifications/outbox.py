@@ -14,6 +14,7 @@ from typing import Protocol
 from lib.notifications.messages import Message, MessageType, Severity
 
 STUCK_AFTER = 5  # failures; 155 seconds of backoff
+SPARE_AFTER_DOUBTS = 2  # sent so often without an answer, it may wait for others
 
 
 class Outbox(Protocol):
@@ -40,6 +41,11 @@ class DeliveryState(StrEnum):
     DELIVERED = "delivered"
     FAILED = "failed"
 
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more is sent."""
+        return self in (DeliveryState.DELIVERED, DeliveryState.FAILED)
+
 
 @dataclass(frozen=True)
 class Delivery:
@@ -51,9 +57,10 @@ class Delivery:
         message: What to send.
         attempts: How often a sending was begun, this one included.
         parts_sent: How many of the message's parts the channel has confirmed.
-        doubts: How often the next part was sent without an answer; above 0 it may have arrived.
-        lost_claims: How often the sender died over the next part.
-        refusals: How often the channel refused us.
+        doubts: How often the next part was sent without an answer, because it was lost or the sender died; above 0 it
+            may have arrived.
+        refusals: How often the channel refused us, or the next files.
+        text_sent: People have the whole text; only files remain.
     """
 
     delivery_id: int
@@ -62,8 +69,8 @@ class Delivery:
     attempts: int
     parts_sent: int
     doubts: int
-    lost_claims: int
     refusals: int
+    text_sent: bool = False
 
     @property
     def failures(self) -> int:
@@ -79,20 +86,21 @@ class Settlement:
         state: Its new state.
         parts_sent: As in `Delivery`.
         doubts: As in `Delivery`.
-        lost_claims: As in `Delivery`.
         refusals: As in `Delivery`.
         next_attempt_at: Not before; the whole channel waits for it, so that the order is kept, unless others overtook
             this message.
-        reason: Why it is not delivered, free of secrets; empty when nothing is wrong.
+        reason: Why it is not delivered, free of secrets; empty when nothing is wrong. Delivered for a reason: its files
+            were given up.
+        text_sent: As in `Delivery`.
     """
 
     state: DeliveryState
     parts_sent: int
     doubts: int
-    lost_claims: int
     refusals: int
     next_attempt_at: datetime
     reason: str = ""
+    text_sent: bool = False
 
 
 @dataclass(frozen=True)
@@ -169,6 +177,7 @@ class DeliveryQueue(Protocol):
 
         A message that failed `STUCK_AFTER` times keeps its place, because the channel may be down; `probing` asks for
         one behind it. Once that is delivered, the message is to blame: it goes last, and nobody waits for it any more.
+        Nor does anyone wait for files that fail when people have their text, or for what was sent twice in doubt.
 
         Nothing is due while another sender holds a claim on the channel or the channel is to be left in peace.
         A claim that ran out belongs to a dead sender: its delivery comes back in doubt.

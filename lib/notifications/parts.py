@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from lib.notifications.cleaning import neutralise_mentions
-from lib.notifications.messages import Message
+from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment, Message
 
 REPEAT_NOTE = "🔁 May be a repeat: the first sending was not confirmed."
 CUT_NOTE = "… cut here; the whole text is kept with the notification."
@@ -14,6 +15,8 @@ NUMBERING = len(" (99/99)")
 LONGEST_TITLE = 150
 SHORT_CHANNEL = 1000  # an SMS gateway; a long text there is a bill, not news
 MAX_PARTS, MAX_PARTS_SHORT = 30, 3
+FILES_A_PART = 10  # Discord's limit; its limit of bytes is counted for all files of a post
+LONGEST_CAPTION = 500
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class Part:
 
     title: str
     body: str
+    attachments: tuple[Attachment, ...] = ()
 
 
 def count_characters(text: str) -> int:
@@ -30,7 +34,7 @@ def count_characters(text: str) -> int:
 
 
 def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
-    """Return the message as parts, each of which fits the channel together with `REPEAT_NOTE`.
+    """Return the message's text as parts, each of which fits the channel together with `REPEAT_NOTE`.
 
     Cut at line ends where there are any, else between words. The same message and limit give the same parts, so that
     sending can go on after the last confirmed one.
@@ -55,7 +59,30 @@ def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
 
 def mark_repeat(part: Part) -> Part:
     """Return the part saying that it may have arrived before."""
-    return Part(part.title, f"{REPEAT_NOTE}\n{part.body}")
+    return replace(part, body=f"{REPEAT_NOTE}\n{part.body}")
+
+
+def render_file_parts(message: Message, limit: int) -> tuple[Part, ...]:
+    """Return the message's files as parts that name their files, ten and as many bytes a part as Discord takes."""
+    title, _ = _fit_title(neutralise_mentions(message.title), "", limit)
+    parts = []
+    for files in _batch(message.attachments):
+        names = neutralise_mentions(", ".join(file.name for file in files))
+        caption = names if len(names) <= LONGEST_CAPTION else names[: LONGEST_CAPTION - 1] + "…"
+        parts.append(Part(title, f"📎 {caption}", files))
+    return tuple(parts)
+
+
+def _batch(files: Sequence[Attachment]) -> Iterator[tuple[Attachment, ...]]:
+    batch: tuple[Attachment, ...] = ()
+    for file in files:
+        size = sum(len(each.content) for each in (*batch, file))
+        if batch and (len(batch) == FILES_A_PART or size > LARGEST_ATTACHMENT_BYTES):
+            yield batch
+            batch = ()
+        batch += (file,)
+    if batch:
+        yield batch
 
 
 def _fit_title(title: str, body: str, limit: int) -> tuple[str, str]:

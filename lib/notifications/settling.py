@@ -12,7 +12,11 @@ FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
 LONGEST_POSTPONEMENT = timedelta(hours=1)  # a broken Retry-After must not silence a channel for years
 MAX_REFUSALS = 5
-MAX_LOST_CLAIMS = 3  # a message that kills its sender must not do so for ever
+MAX_FILE_FAILURES = 12  # half an hour; people have the text, and each attempt uploads everything again
+# What may have arrived is not repeated for days. The waits grow faster than a failure's, because a channel whose
+# answers get lost is mostly one that is down, and few repeats must last until it is up.
+DOUBT_WAITS = (timedelta(seconds=5), timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1))
+MAX_DOUBTS = len(DOUBT_WAITS) + 1
 GIVE_UP_AFTER = timedelta(days=3)
 MIN_ATTEMPTS = 10  # after a long stop of the platform, age alone gives nothing up
 
@@ -24,14 +28,18 @@ class Attempt:
     Attributes:
         delivery: As claimed.
         part_count: Of how many parts the message consists on this channel.
+        text_count: How many of them are text; the others are files.
+        covers: How many parts were sent at once.
         now: When the answer came.
         jitter: 0 to 1; spreads the retries of many senders.
     """
 
     delivery: Delivery
-    part_count: int
     now: datetime
     jitter: float
+    part_count: int = 1
+    text_count: int = 1
+    covers: int = 1
 
 
 def settle(attempt: Attempt, outcome: SendOutcome) -> Settlement:
@@ -40,29 +48,33 @@ def settle(attempt: Attempt, outcome: SendOutcome) -> Settlement:
     kept = _keep(delivery, now, outcome.reason)
     match outcome.answer:
         case Answer.DELIVERED:
-            sent = delivery.parts_sent + 1
+            sent = delivery.parts_sent + attempt.covers
             state = DeliveryState.DELIVERED if sent >= attempt.part_count else DeliveryState.PENDING
             wait = _bound(outcome.retry_at, now, now)
-            return Settlement(state, sent, doubts=0, lost_claims=0, refusals=0, next_attempt_at=wait)
+            return Settlement(state, sent, 0, 0, wait, text_sent=sent >= attempt.text_count)
         case Answer.POSTPONED:
             # Being asked to wait is no failure, and no reason to show.
             return replace(kept, reason="", next_attempt_at=_bound(outcome.retry_at, now + calc_backoff(attempt), now))
         case Answer.UNAVAILABLE:
             return _retry_or_give_up(attempt, outcome, kept)
         case Answer.REFUSED:
-            refusals = delivery.refusals + 1
-            state = DeliveryState.FAILED if refusals >= MAX_REFUSALS else kept.state
-            return replace(kept, state=state, refusals=refusals, next_attempt_at=now + calc_backoff(attempt))
+            refused = replace(kept, refusals=delivery.refusals + 1, next_attempt_at=now + calc_backoff(attempt))
+            return _give_up(refused) if refused.refusals >= MAX_REFUSALS else refused
         case Answer.REJECTED:
-            return replace(kept, state=DeliveryState.FAILED)
+            # With files it may be they that are not taken; alone, the text may pass.
+            return _give_up(kept) if attempt.covers == 1 else _retry_or_give_up(attempt, outcome, kept)
 
 
-def give_up_lost(delivery: Delivery, now: datetime) -> Settlement | None:
+def give_up_doubtful(delivery: Delivery, now: datetime) -> Settlement | None:
     """Return how to give up a delivery over which too many senders died; None when it may be tried again."""
-    if delivery.lost_claims < MAX_LOST_CLAIMS:
+    if delivery.doubts < MAX_DOUBTS:
         return None
-    reason = f"the sender was killed {delivery.lost_claims} times while sending this; it may have arrived"
-    return replace(_keep(delivery, now, reason), state=DeliveryState.FAILED)
+    return _give_up(_keep(delivery, now, describe_doubt(delivery.doubts)))
+
+
+def describe_doubt(doubts: int) -> str:
+    """Say why what may have arrived is not sent again."""
+    return f"in doubt: sent {doubts} times without an answer. Look there whether it arrived"
 
 
 def calc_backoff(attempt: Attempt) -> timedelta:
@@ -74,17 +86,32 @@ def calc_backoff(attempt: Attempt) -> timedelta:
 
 def _keep(delivery: Delivery, now: datetime, reason: str) -> Settlement:
     state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.PENDING
-    return Settlement(state, delivery.parts_sent, delivery.doubts, delivery.lost_claims, delivery.refusals, now, reason)
+    counts = (delivery.parts_sent, delivery.doubts, delivery.refusals)
+    return Settlement(state, *counts, now, reason, delivery.text_sent)
 
 
 def _retry_or_give_up(attempt: Attempt, outcome: SendOutcome, kept: Settlement) -> Settlement:
     delivery, now = attempt.delivery, attempt.now
-    doubts = delivery.doubts + outcome.doubtful
+    failed = replace(
+        kept, doubts=delivery.doubts + outcome.doubtful, refusals=delivery.refusals + int(delivery.text_sent)
+    )
+    if failed.doubts >= MAX_DOUBTS:
+        return _give_up(replace(failed, reason=f"{describe_doubt(failed.doubts)} ({outcome.reason})"))
+    if delivery.text_sent and failed.refusals >= MAX_FILE_FAILURES:
+        return _give_up(failed)
     if now - delivery.message.created_at > GIVE_UP_AFTER and delivery.attempts >= MIN_ATTEMPTS:
         reason = f"given up after {delivery.attempts} attempts in {GIVE_UP_AFTER.days} days: {outcome.reason}"
-        return replace(kept, state=DeliveryState.FAILED, doubts=doubts, reason=reason)
-    state = DeliveryState.IN_DOUBT if doubts else DeliveryState.PENDING
-    return replace(kept, state=state, doubts=doubts, next_attempt_at=now + calc_backoff(attempt))
+        return _give_up(replace(failed, reason=reason))
+    wait = max(calc_backoff(attempt), DOUBT_WAITS[failed.doubts - 1] if outcome.doubtful else timedelta())
+    state = DeliveryState.IN_DOUBT if failed.doubts else DeliveryState.PENDING
+    return replace(failed, state=state, next_attempt_at=now + wait)
+
+
+def _give_up(settlement: Settlement) -> Settlement:
+    """Give up the message; or only its files, when people have its text."""
+    if settlement.text_sent:
+        return replace(settlement, state=DeliveryState.DELIVERED, reason=f"its files are not: {settlement.reason}")
+    return replace(settlement, state=DeliveryState.FAILED)
 
 
 def _bound(asked: datetime | None, default: datetime, now: datetime) -> datetime:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +15,8 @@ import requests
 
 from lib.adapters.channels import make_channel
 from lib.errors import SettingsError
-from lib.notifications.channels import Answer, SendOutcome
-from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.channels import Answer, FilePlace, SendOutcome
+from lib.notifications.messages import Attachment, Message, MessageType, Severity
 from lib.notifications.parts import Part, render_parts
 from tests.webhooks import TOKEN, WebhookServer
 
@@ -150,6 +153,30 @@ def test_any_other_apprise_service_delivers_or_says_what_apprise_said(webhooks: 
     assert refused.answer is Answer.UNAVAILABLE
     assert "error=401" in refused.reason
     assert webhooks.requests == 2
+
+
+def test_files_go_through_any_service_of_apprise_that_takes_them(webhooks: WebhookServer) -> None:
+    url = f"json://{webhooks.base.removeprefix('http://').removesuffix('/api/webhooks')}/hook"
+    webhooks.answer_next(200)
+    part = replace(PART, attachments=(Attachment("equity.png", "image/png", b"\x89PNG\x00"),))
+
+    assert post(url, part) == SendOutcome(Answer.DELIVERED)
+    (file,) = json.loads(webhooks.body)["attachments"]
+    assert (file["filename"], file["mimetype"]) == ("equity.png", "image/png")
+    assert base64.b64decode(file["base64"]) == b"\x89PNG\x00"
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        (f"discord://4711/{TOKEN}", FilePlace.BEHIND_TEXT),
+        ("mailto://user:password@example.com", FilePlace.WITH_TEXT),
+        ("smseagle://token@127.0.0.1/+4915112345678", FilePlace.WITH_TEXT),
+        ("clickatell://api-key/15112345678", FilePlace.NOWHERE),
+    ],
+)
+def test_where_a_channel_shows_files(url: str, place: FilePlace) -> None:
+    assert make_channel("alerts", url).file_place is place
 
 
 @pytest.mark.parametrize(

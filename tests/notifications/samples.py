@@ -60,6 +60,11 @@ def make_urgent(title: str = "🛑 STOP LOSS triggered: SOL/USDT", **given: Any)
     return make_message(title, severity=Severity.URGENT, **given)
 
 
+def titles(webhooks: WebhookServer) -> list[str]:
+    """The first line of each text that a server took, in order."""
+    return [content.splitlines()[0] for content in webhooks.contents]
+
+
 @dataclass
 class PostOffice:
     """An outbox on a real database, and channels that post to local webhooks by the real Apprise."""
@@ -73,6 +78,12 @@ class PostOffice:
     def record(self, *titles: str, **given: Any) -> None:
         for title in titles:
             assert self.store.record(make_message(title, created_at=self.clock.now(), **given))
+
+    def route(self, channel: str) -> datetime:
+        """Give what is recorded to a channel without sending it; returns the time."""
+        now = self.clock.now()
+        self.store.save_routes({key: [channel] for key in self.store.load_unrouted(10)}, now)
+        return now
 
     def deliver(self, *subscribers: Subscriber, seconds: float = 20) -> list[ChannelReport]:
         pace = Pace(budget_seconds=seconds, sleep=self.clock.sleep, jitter=lambda: 0.0)

@@ -7,30 +7,30 @@ import pytest
 
 from lib.notifications.channels import Answer, SendOutcome
 from lib.notifications.outbox import Delivery, DeliveryState, Settlement
-from lib.notifications.settling import Attempt, calc_backoff, give_up_lost, settle
+from lib.notifications.settling import Attempt, calc_backoff, give_up_doubtful, settle
 from tests.notifications.samples import NOON, make_message
 
-FRESH = Delivery(1, "discord", make_message(), attempts=1, parts_sent=0, doubts=0, lost_claims=0, refusals=0)
+FRESH = Delivery(1, "discord", make_message(), attempts=1, parts_sent=0, doubts=0, refusals=0)
 
 
 def settle_at_noon(outcome: SendOutcome, delivery: Delivery = FRESH, parts: int = 1) -> Settlement:
-    return settle(Attempt(delivery, parts, NOON, jitter=0.0), outcome)
+    return settle(Attempt(delivery, NOON, jitter=0.0, part_count=parts, text_count=parts), outcome)
 
 
 @pytest.mark.parametrize(
     ("attempts", "seconds"), [(1, 5), (2, 10), (3, 20), (4, 40), (5, 80), (6, 160), (7, 300), (500, 300)]
 )
 def test_the_wait_doubles_from_five_seconds_to_five_minutes(attempts: int, seconds: int) -> None:
-    attempt = Attempt(replace(FRESH, attempts=attempts), 1, NOON, jitter=0.0)
+    attempt = Attempt(replace(FRESH, attempts=attempts), NOON, jitter=0.0)
     assert calc_backoff(attempt) == timedelta(seconds=seconds)
 
 
 def test_jitter_adds_up_to_a_fifth() -> None:
-    assert calc_backoff(Attempt(FRESH, 1, NOON, jitter=1.0)) == timedelta(seconds=6)
+    assert calc_backoff(Attempt(FRESH, NOON, jitter=1.0)) == timedelta(seconds=6)
 
 
 def test_parts_that_went_well_do_not_lengthen_the_wait() -> None:
-    assert calc_backoff(Attempt(replace(FRESH, attempts=12, parts_sent=11), 20, NOON, 0.0)) == timedelta(seconds=5)
+    assert calc_backoff(Attempt(replace(FRESH, attempts=12, parts_sent=11), NOON, 0.0, 20, 20)) == timedelta(seconds=5)
 
 
 def test_the_last_part_makes_a_message_delivered() -> None:
@@ -43,10 +43,10 @@ def test_the_last_part_makes_a_message_delivered() -> None:
 
 
 def test_a_confirmation_ends_the_doubt() -> None:
-    doubted = replace(FRESH, doubts=2, lost_claims=1, refusals=3)
+    doubted = replace(FRESH, doubts=2, refusals=3)
     settled = settle_at_noon(SendOutcome(Answer.DELIVERED), doubted, parts=2)
 
-    assert (settled.state, settled.doubts, settled.lost_claims, settled.refusals) == (DeliveryState.PENDING, 0, 0, 0)
+    assert (settled.state, settled.doubts, settled.refusals) == (DeliveryState.PENDING, 0, 0)
 
 
 def test_a_doubt_outlives_a_later_failure() -> None:
@@ -90,8 +90,21 @@ def test_an_outage_of_more_than_three_days_is_given_up_and_says_why() -> None:
     assert settled.reason == "given up after 10 attempts in 3 days: 503"
 
 
-def test_a_message_may_cost_two_senders_their_lives_but_not_more() -> None:
-    assert give_up_lost(replace(FRESH, lost_claims=2), NOON) is None
-    given_up = give_up_lost(replace(FRESH, lost_claims=3, doubts=3), NOON)
+def test_a_message_may_cost_four_senders_their_lives_but_not_more() -> None:
+    assert give_up_doubtful(replace(FRESH, doubts=4), NOON) is None
+    given_up = give_up_doubtful(replace(FRESH, doubts=5), NOON)
     assert given_up is not None
     assert given_up.state is DeliveryState.FAILED
+
+
+@pytest.mark.parametrize(("doubts", "seconds"), [(0, 5), (1, 60), (2, 600), (3, 3600)])
+def test_the_repeats_of_what_may_have_arrived_are_ever_further_apart(doubts: int, seconds: int) -> None:
+    lost = SendOutcome(Answer.UNAVAILABLE, "lost", doubtful=True)
+    settled = settle_at_noon(lost, replace(FRESH, doubts=doubts))
+    assert (settled.state, settled.next_attempt_at) == (DeliveryState.IN_DOUBT, NOON + timedelta(seconds=seconds))
+
+
+def test_the_fifth_lost_answer_is_the_last() -> None:
+    settled = settle_at_noon(SendOutcome(Answer.UNAVAILABLE, "lost", doubtful=True), replace(FRESH, doubts=4))
+    assert settled.state is DeliveryState.FAILED
+    assert settled.reason == "in doubt: sent 5 times without an answer. Look there whether it arrived (lost)"

@@ -12,9 +12,22 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.tables.notifications import NotificationDeliveryRow, NotificationRow
-from lib.notifications.messages import Message, MessageType, Severity
-from lib.notifications.outbox import STUCK_AFTER, Backlog, Delivery, DeliveryState, Route, Settlement, Undelivered
+from lib.adapters.database.tables.notifications import (
+    NotificationAttachmentRow,
+    NotificationDeliveryRow,
+    NotificationRow,
+)
+from lib.notifications.messages import Attachment, Message, MessageType, Severity
+from lib.notifications.outbox import (
+    SPARE_AFTER_DOUBTS,
+    STUCK_AFTER,
+    Backlog,
+    Delivery,
+    DeliveryState,
+    Route,
+    Settlement,
+    Undelivered,
+)
 
 # One claim at a time per channel. Row locks alone do not keep the order: whether it waits for a locked row or skips it,
 # PostgreSQL then goes on to the next one, and a second sender would overtake the first.
@@ -27,12 +40,14 @@ OVERTAKEN = f"""({STUCK} AND EXISTS (
     SELECT FROM notification_deliveries AS behind
     WHERE behind.channel = waiting.channel AND behind.delivered_at > waiting.created_at
       AND (behind.priority, behind.notification_id) > (waiting.priority, waiting.notification_id)))"""
-STEPS_ASIDE = f"(({STUCK} AND :probing) OR {OVERTAKEN})"
+# People have its text, or may have had it twice: what fails of it is not worth that others wait.
+SPARE = f"((waiting.text_sent OR waiting.doubts >= {SPARE_AFTER_DOUBTS}) AND waiting.last_error <> '')"
+NOBODY_WAITS = f"({OVERTAKEN} OR {SPARE})"
+STEPS_ASIDE = f"(({STUCK} AND :probing) OR {NOBODY_WAITS})"
 CLAIM = text(f"""
     UPDATE notification_deliveries AS taken
     SET attempts = attempts + 1,
         doubts = doubts + (claimed_until IS NOT NULL)::int,
-        lost_claims = lost_claims + (claimed_until IS NOT NULL)::int,
         state = CASE WHEN claimed_until IS NULL THEN state ELSE 'in_doubt' END,
         claimed_by = :owner, claimed_until = :until
     FROM notifications AS message
@@ -47,13 +62,13 @@ CLAIM = text(f"""
             SELECT FROM notification_deliveries WHERE channel = :channel AND claimed_until > :now)
         ORDER BY {STEPS_ASIDE}, priority, notification_id
         LIMIT 1)
-    RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.lost_claims,
-        taken.refusals, message.type, message.severity, message.title, message.body, message.deduplication_key,
-        message.created_at, message.link
+    RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.refusals,
+        taken.text_sent, message.notification_id, message.type, message.severity, message.title, message.body,
+        message.deduplication_key, message.created_at, message.link
 """)  # noqa: S608 - made of constants of this module only
 BACKLOG = text(f"""
     SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at,
-        coalesce(max(next_attempt_at) FILTER (WHERE NOT {OVERTAKEN}), min(next_attempt_at)) AS resume_at,
+        coalesce(max(next_attempt_at) FILTER (WHERE NOT {NOBODY_WAITS}), min(next_attempt_at)) AS resume_at,
         (array_agg(last_error ORDER BY priority, notification_id))[1] AS reason
     FROM notification_deliveries AS waiting JOIN notifications AS message USING (notification_id)
     WHERE state IN ('pending', 'in_doubt')
@@ -66,12 +81,12 @@ UNDELIVERED = text("""
     FROM notifications AS message LEFT JOIN notification_deliveries USING (notification_id)
     WHERE message.created_at >= :since
     GROUP BY notification_id
-    HAVING bool_or(state = 'delivered') IS NOT TRUE
+    HAVING bool_or(text_sent) IS NOT TRUE
     ORDER BY severity <> 'urgent', message.created_at DESC
     LIMIT :limit
 """)
 URGENT = text("""
-    SELECT notification_id, channel, state,
+    SELECT notification_id, channel, CASE WHEN text_sent THEN 'delivered' ELSE state END AS state,
         CASE WHEN last_error <> '' AND delivery.created_at = routed_at THEN message.created_at
             ELSE delivery.created_at END AS since
     FROM notification_deliveries AS delivery JOIN notifications AS message USING (notification_id)
@@ -98,8 +113,12 @@ class NotificationStore:
             created_at=message.created_at,
         )
         once = row.on_conflict_do_nothing(index_elements=["deduplication_key"])
+        key = col(NotificationRow.notification_id)
         with database_errors("recording a message"), self._begin() as connection:
-            return bool(connection.execute(once).rowcount)
+            recorded = connection.execute(once.returning(key)).scalar_one_or_none()
+            if recorded is not None and message.attachments:
+                connection.execute(insert(NotificationAttachmentRow), _attachment_rows(recorded, message.attachments))
+        return recorded is not None
 
     def load_unrouted(self, limit: int) -> Mapping[int, Message]:
         """Return the oldest messages whose channels are not chosen yet."""
@@ -152,17 +171,18 @@ class NotificationStore:
         with database_errors(f"taking the next message for {channel}"), self._begin() as connection:
             connection.execute(CHANNEL_LOCK, {"channel": channel})
             row = connection.execute(CLAIM, claim).one_or_none()
+            files = _load_attachments(connection, row.notification_id) if row is not None else ()
         if row is None:
             return None
         return Delivery(
             delivery_id=row.delivery_id,
             channel=row.channel,
-            message=to_message(row),
+            message=to_message(row, files),
             attempts=row.attempts,
             parts_sent=row.parts_sent,
             doubts=row.doubts,
-            lost_claims=row.lost_claims,
             refusals=row.refusals,
+            text_sent=row.text_sent,
         )
 
     def settle(self, delivery_id: int, owner: str, settlement: Settlement, now: datetime) -> bool:
@@ -175,8 +195,8 @@ class NotificationStore:
                 state=settlement.state.value,
                 parts_sent=settlement.parts_sent,
                 doubts=settlement.doubts,
-                lost_claims=settlement.lost_claims,
                 refusals=settlement.refusals,
+                text_sent=settlement.text_sent,
                 next_attempt_at=settlement.next_attempt_at,
                 last_error=settlement.reason,
                 delivered_at=now if settlement.state is DeliveryState.DELIVERED else None,
@@ -228,7 +248,7 @@ class NotificationStore:
         return {key: severity == Severity.URGENT for key, severity in connection.execute(routed)}
 
 
-def to_message(row: Row[Any]) -> Message:
+def to_message(row: Row[Any], attachments: tuple[Attachment, ...] = ()) -> Message:
     """Return the message of a row of `notifications`."""
     return Message(
         type=MessageType(row.type),
@@ -238,7 +258,24 @@ def to_message(row: Row[Any]) -> Message:
         deduplication_key=row.deduplication_key,
         created_at=row.created_at,
         link=row.link,
+        attachments=attachments,
     )
+
+
+def _attachment_rows(key: int, attachments: Sequence[Attachment]) -> list[dict[str, Any]]:
+    return [
+        {"notification_id": key, "number": number, "name": each.name, "media_type": each.media_type}
+        | {"content": each.content}
+        for number, each in enumerate(attachments)
+    ]
+
+
+def _load_attachments(connection: Connection, key: int) -> tuple[Attachment, ...]:
+    row = NotificationAttachmentRow
+    wanted = (
+        select(row.name, row.media_type, row.content).where(col(row.notification_id) == key).order_by(col(row.number))
+    )
+    return tuple(Attachment(*found) for found in connection.execute(wanted))
 
 
 def _to_undelivered(row: Row[Any]) -> Undelivered:

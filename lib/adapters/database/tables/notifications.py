@@ -1,6 +1,7 @@
 """Tables of the outbox. Every instant is UTC.
 
-A message is one row of `notifications`, kept for ever; its way to each channel is one row of `notification_deliveries`.
+A message is one row of `notifications`, kept for ever, with its files in `notification_attachments`; its way to each
+channel is one row of `notification_deliveries`.
 """
 
 from __future__ import annotations
@@ -8,7 +9,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, DateTime, ForeignKey, Identity, Index, Integer, SmallInteger, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Text,
+)
 from sqlalchemy import UniqueConstraint as Unique
 from sqlalchemy import text as sql
 from sqlmodel import Field, SQLModel
@@ -42,12 +55,29 @@ class NotificationRow(SQLModel, table=True):
     routed_at: datetime | None = Field(None, sa_type=INSTANT)
 
 
+class NotificationAttachmentRow(SQLModel, table=True):
+    """A file of a message; `number` is its place, from 0."""
+
+    __tablename__ = "notification_attachments"
+    __table_args__: ClassVar = (CheckConstraint("octet_length(content) > 0", name="notification_attachments_content"),)
+
+    notification_id: int = Field(
+        primary_key=True,
+        sa_type=BigInteger,
+        sa_column_args=[ForeignKey("notifications.notification_id", ondelete="CASCADE")],
+    )
+    number: int = Field(primary_key=True, sa_type=SmallInteger)
+    name: str = Field(sa_type=Text)
+    media_type: str = Field(sa_type=Text)
+    content: bytes = Field(sa_type=LargeBinary)
+
+
 class NotificationDeliveryRow(SQLModel, table=True):
     """One message on one channel: sent at most once, but for one that is in doubt.
 
     `priority` is 0 for urgent messages, else 1; with `notification_id` it is the channel's order. While `claimed_until`
     is in the future its sender is at work; in the past, that sender died. `parts_sent` of a long message are confirmed.
-    `doubts`, `lost_claims` and `refusals`: see `lib.notifications.outbox.Delivery`.
+    `doubts`, `refusals` and `text_sent`: see `lib.notifications.outbox.Delivery`.
     """
 
     __tablename__ = "notification_deliveries"
@@ -79,8 +109,8 @@ class NotificationDeliveryRow(SQLModel, table=True):
     attempts: int = Field(0, sa_type=Integer)
     parts_sent: int = Field(0, sa_type=Integer)
     doubts: int = Field(0, sa_type=Integer)
-    lost_claims: int = Field(0, sa_type=Integer)
     refusals: int = Field(0, sa_type=Integer)
+    text_sent: bool = Field(False, sa_type=Boolean)
     created_at: datetime = Field(sa_type=INSTANT)
     next_attempt_at: datetime = Field(sa_type=INSTANT)
     delivered_at: datetime | None = Field(None, sa_type=INSTANT)
