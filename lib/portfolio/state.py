@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from decimal import Decimal
+from datetime import datetime, timedelta
+from decimal import Decimal, localcontext
+from typing import Protocol
+
+from lib.portfolio.accounts import Account
+from lib.portfolio.fills import Balance
+from lib.portfolio.money import EXACT, share_of
+from lib.portfolio.stores import HeldPosition
 
 ZERO = Decimal(0)
+PRICE_LASTS = timedelta(days=1)
+"""How old the price of an asset without a position may be; an older one says nothing about what it is worth."""
+
+
+@dataclass(frozen=True)
+class AssetPrice:
+    """What one unit of an asset is worth in a quote asset.
+
+    Attributes:
+        price: Above zero.
+        priced_by: "SOL/USDT", "SOL/BTC, BTC/USDT" through a bridge, or "candle 5m".
+        at: When the exchange said so, UTC.
+    """
+
+    price: Decimal
+    priced_by: str
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -20,9 +43,10 @@ class AccountState:
         at: The oldest instant any part of it was seen, UTC.
         cash_free: Of the quote asset, free for orders.
         cash_locked: Of the quote asset, locked in orders.
-        market_values: Quantity x last price of each open position, by symbol.
-        other_value: Assets held without a position (deposited), at their last price.
-        unrealized_pnl: Of the open positions; a loss is negative.
+        market_values: Of each open position, by symbol: its quantity, or what the account still holds of it where that
+            is less, at its last price.
+        other_value: Assets held without a position, or beyond it (deposited), at their last price.
+        unrealized_pnl: Of the open positions, as far as they are still held; a loss is negative.
         unpriced: What has no price, so it is in none of the values: symbols of positions, and assets.
     """
 
@@ -45,3 +69,89 @@ class AccountState:
     def equity(self) -> Decimal:
         """Cash and everything held."""
         return self.cash_free + self.cash_locked + self.market_value
+
+
+class StateStore(Protocol):
+    """What an account was worth when it was last imported and priced."""
+
+    def load_state(self, account: str) -> AccountState:
+        """Return the account's stored state; nothing is asked of the exchange.
+
+        Holdings are those of the last import, so cash, positions and other assets belong together. A position counts
+        at its last price however old that is (`AccountState.at` tells), another asset only at one of the last day.
+
+        Raises:
+            OperatorError: The account is not registered, or was never imported: `update_positions` does that.
+            DatabaseUnavailable: Trying again is safe.
+        """
+        ...
+
+
+def find_excess(
+    account: Account, balances: Mapping[str, Balance], held: Sequence[HeldPosition]
+) -> Mapping[str, Decimal]:
+    """Return what the account holds of each asset, cash apart, beyond its open positions; always above zero."""
+    excess = {asset: balance.total for asset, balance in balances.items() if asset != account.quote_asset}
+    for one in _of_account(account, held):
+        base = one.symbol.partition("/")[0]
+        excess[base] = excess.get(base, ZERO) - one.position.quantity
+    return {asset: quantity for asset, quantity in excess.items() if quantity > 0}
+
+
+def build_state(
+    account: Account,
+    *,
+    balances: Mapping[str, Balance],
+    seen_at: datetime,
+    held: Sequence[HeldPosition],
+    prices: Mapping[str, AssetPrice],
+) -> AccountState:
+    """Value what an account holds.
+
+    What a position has more than the account holds (withdrawn, or sold where the ledger does not see it) is worth
+    nothing: 2 SOL in the position and 1.5 on the account, at 100, are 150.
+
+    Args:
+        account: Whose.
+        balances: By asset, as the exchange told them.
+        seen_at: When it did.
+        held: The open positions with their last valuations.
+        prices: Of other assets, and of what is held beyond a position.
+    """
+    values: dict[str, Decimal] = {}
+    unpriced: list[str] = []
+    instants = [seen_at]
+    other = unrealized = ZERO
+    with localcontext(EXACT):
+        for one in _of_account(account, held):
+            if one.valuation is None:
+                unpriced.append(one.symbol)
+                continue
+            balance = balances.get(one.symbol.partition("/")[0])
+            quantity = min(one.position.quantity, balance.total if balance else ZERO)
+            values[one.symbol] = quantity * one.valuation.price
+            unrealized += share_of(one.valuation.unrealized_pnl_quote, quantity, one.position.quantity)
+            instants.append(one.valuation.price_at)
+        for asset, quantity in find_excess(account, balances, held).items():
+            if (price := prices.get(asset)) is None:
+                unpriced.append(asset)
+                continue
+            other += quantity * price.price
+            instants.append(price.at)
+    cash = balances.get(account.quote_asset, Balance(account.quote_asset, ZERO, ZERO))
+    return AccountState(
+        account=account.name,
+        quote_asset=account.quote_asset,
+        at=min(instants),
+        cash_free=cash.free,
+        cash_locked=cash.locked,
+        market_values=values,
+        other_value=other,
+        unrealized_pnl=unrealized,
+        unpriced=tuple(sorted(unpriced)),
+    )
+
+
+def _of_account(account: Account, held: Sequence[HeldPosition]) -> list[HeldPosition]:
+    """The positions bought with the account's quote asset; what others hold counts as other assets."""
+    return [one for one in held if one.symbol.partition("/")[2] == account.quote_asset]
