@@ -93,12 +93,14 @@ def stop() -> None:
     record = home.load_record(folder)
     with display.step("Stop the stack"):
         if record is not None and (supervisor := record.supervisor.find()):
-            supervisor.send_signal(signal.SIGTERM)
+            supervisor.send_signal(signal.SIGINT)  # as Ctrl-C there; on SIGTERM it tells people
             while record.supervisor.find():
                 time.sleep(0.2)
         home.end_leftovers(folder)
         if (folder / "postgres").exists():
             postgres.stop(folder / "postgres")
+    if record is not None:
+        display.warn("Nothing watches stop losses, and nobody is alerted, until the next `fks up`.")
 
 
 @app.command()

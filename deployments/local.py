@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,29 @@ from deployments.watch import Watch
 from lib.notifications.messages import Severity
 from lib.settings import PROJECT_ROOT, Settings
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+UNWATCHED = "Nothing watches stop losses, and nobody is alerted, until the next `fks up`."
+# Ctrl-C and `fks stop` come from a person who sees what happens; these come from elsewhere, so people are told.
+SIGNS = {
+    signal.SIGINT: "",
+    signal.SIGTERM: "It was asked to end (SIGTERM), as when its machine shuts down.",
+    signal.SIGHUP: "Its terminal was closed (SIGHUP).",
+}
+
+
+class Stop(threading.Event):
+    """The request to stop.
+
+    Attributes:
+        reason: Why, where nobody may have seen it.
+    """
+
+    reason = ""
+
+    def ask(self, number: signal.Signals) -> None:
+        """Set it because of a signal; the first one is the reason."""
+        if not self.is_set():
+            self.reason = SIGNS[number]
+        self.set()
 
 
 def up(settings: Settings, display: Display, project: Path = PROJECT_ROOT) -> None:
@@ -31,29 +54,58 @@ def up(settings: Settings, display: Display, project: Path = PROJECT_ROOT) -> No
 
     Raises:
         AlreadyRunning: Another one runs in this home.
+        SettingsError: A setting is wrong; nothing was started.
         EnvironmentRefused: It cannot start, or a program crashed too often; the message has the reason.
     """
     try:
         with stop_on_signals() as stopping, running_stack(settings, display, stopping, project=project) as stack:
-            show_summary(stack)
-            _watch(stack)
+            with _telling_people(stack):
+                show_summary(stack)
+                _watch(stack)
+            if stopping.reason:
+                tell_people(stack, stopping.reason)
     except StopRequested:
         display.note("Stopped while starting.")
+    display.warn(UNWATCHED)
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
+def stop_on_signals() -> Iterator[Stop]:
     """Give an event that SIGINT, SIGTERM and SIGHUP set.
 
     Programs started meanwhile get the signals' default handling, even when ours were ignored (a background job).
     """
-    stopping = threading.Event()
-    before = {number: signal.signal(number, lambda *_: stopping.set()) for number in SIGNALS}
+    stopping = Stop()
+    terminals = [stream for stream in (1, 2) if os.isatty(stream)]
+
+    def ask(number: int, _: object) -> None:
+        if number == signal.SIGHUP:
+            _leave(terminals)
+        stopping.ask(signal.Signals(number))
+
+    before = {number: signal.signal(number, ask) for number in SIGNS}
     try:
         yield stopping
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _leave(terminals: Sequence[int]) -> None:
+    """Write to nowhere from now on: writing to a terminal that is gone fails, in the middle of stopping."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in terminals:
+        os.dup2(nowhere, stream)
+    os.close(nowhere)
+
+
+@contextmanager
+def _telling_people(stack: Stack) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        tell_people(stack, str(error))  # whatever it is: with the stack its own alarms stop
+        raise
 
 
 def _watch(stack: Stack) -> None:
@@ -64,9 +116,6 @@ def _watch(stack: Stack) -> None:
             while not stack.stopping.wait(1):
                 watch.look()
                 first_run.follow()
-        except Exception as error:
-            tell_people(stack, str(error))  # whatever it is: with the stack its own alarms stop
-            raise
         finally:
             first_run.stop()
 
@@ -75,7 +124,8 @@ def tell_people(stack: Stack, reason: str) -> None:
     """Tell the operator's channels that the stack stops: its own alarms stop with it."""
     channels = stack.settings.channels
     for name in choose_channels(channels, Severity.URGENT):
-        refused = send_alert(channels[name].url.get_secret_value(), "🛑 The FKS stack stops", reason)
+        text = f"{reason}\n{UNWATCHED}"
+        refused = send_alert(channels[name].url.get_secret_value(), "🛑 The FKS stack stops", text)
         stack.display.note(f"{name} was told." if refused is None else f"{name} could not be told: {refused}")
 
 

@@ -138,8 +138,8 @@ def running_stack(
         if stack.addresses.simulator_port is not None:
             _start_simulator(stack, stops, simulator_options)
         _start_server(stack, stops)
-        _apply(stack, project)
         stops.callback(_switch_dead_man_off, stack)
+        _apply(stack, project)
         _start_worker(stack, stops)
         yield stack
 
@@ -220,7 +220,12 @@ def _apply(stack: Stack, project: Path) -> None:
 
 
 def _switch_dead_man_off(stack: Stack) -> None:
-    """Keep the dead man's switch from calling people at the next start because of an orderly stop."""
+    """Keep the dead man's switch from calling people at the next start because of a stop that people asked for.
+
+    Whatever else ends the stack leaves it on: who starts the server again is told that chains are missing.
+    """
+    if not stack.stopping.is_set():
+        return
     try:
         with stack.api as api:
             api.disable_automations(DEAD_MANS_SWITCH)

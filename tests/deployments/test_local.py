@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
 import tempfile
+import termios
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+import psycopg2
 import pytest
 
 from deployments import home, postgres
 from tests.prefect_servers import free_port, wait_until
+from tests.webhooks import WebhookServer
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]
 
@@ -40,10 +47,13 @@ deployments:
 UP = """
 import sys
 from pathlib import Path
+from deployments import processes
 from deployments.cli import display
 from deployments.local import up
 from lib.errors import FksError
 from lib.settings import load_settings
+if len(sys.argv) > 2:
+    processes.CRASHES_ALLOWED = int(sys.argv[2])
 try:
     up(load_settings(), display, Path(sys.argv[1]))
 except FksError as error:
@@ -77,10 +87,10 @@ class Machine:
     env: dict[str, str]
     started: list[Terminal]
 
-    def up(self) -> Terminal:
+    def up(self, *crashes_allowed: str) -> Terminal:
         output = self.folder / f"terminal-{len(self.started)}.txt"
         with output.open("wb") as file:
-            command = [sys.executable, "-c", UP, str(self.folder / "project")]
+            command = [sys.executable, "-c", UP, str(self.folder / "project"), *crashes_allowed]
             process = subprocess.Popen(command, env=self.env, stdout=file, stderr=subprocess.STDOUT)
         self.started.append(Terminal(process, output))
         return self.started[-1]
@@ -98,6 +108,14 @@ class Machine:
 
     def pids(self) -> dict[str, int]:
         return {name: child.pid for name, child in self.record.children.items()}
+
+    def is_dead_man_watched(self) -> bool:
+        """Return whether the stopped stack has left its dead man's switch on."""
+        server = postgres.start(self.folder / "postgres")
+        with closing(psycopg2.connect(server.url("prefect"))) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT enabled FROM automation WHERE name = 'fks: critical-path has stopped'")
+            [[enabled]] = cursor.fetchall()
+        return bool(enabled)
 
 
 @pytest.fixture
@@ -158,7 +176,9 @@ def test_the_stack_survives_crashes_and_kills_and_is_never_there_twice(machine: 
     assert all(child.find() is None for child in left.values())
 
     running = [child.find() for child in machine.record.children.values()]
-    assert machine.fks("stop")[0] == 0
+    code, said = machine.fks("stop")
+    assert code == 0
+    assert "Nothing watches stop losses, and nobody is alerted, until the next `fks up`." in said
     assert run_to_end(second)[0] == 0
     assert re.search("Stop worker.*Stop prefect-server.*Stop simulator.*Stop PostgreSQL", second.text)
     assert not any(process and process.is_running() for process in running)
@@ -185,3 +205,58 @@ def test_a_stop_while_starting_leaves_nothing_running(machine: Machine) -> None:
 
 def has_record(machine: Machine) -> bool:
     return home.load_record(machine.folder) is not None
+
+
+def test_a_stack_that_gives_up_tells_people_and_leaves_the_dead_mans_switch_on(
+    machine: Machine, webhooks: WebhookServer
+) -> None:
+    machine.env["FKS_CHANNELS__TEAM__URL"] = webhooks.url
+    terminal = machine.up("0")
+    wait_until("the stack runs", lambda: terminal.shows("Ctrl-C here, or `fks stop`"), 120)
+    running = [child.find() for child in machine.record.children.values()]
+    psutil.Process(machine.pids()["simulator"]).kill()
+    code, said = run_to_end(terminal)
+    assert code == 1
+    assert "simulator crashed 1 times within 5 minutes, so the stack stops" in said
+    assert "team was told" in said
+    told = [text for text in webhooks.contents if "The FKS stack stops" in text]
+    assert len(told) == 1
+    assert "simulator crashed 1 times" in told[0]
+    assert "Nothing watches stop losses" in told[0]
+    assert not any(process and process.is_running() for process in running)
+    assert machine.is_dead_man_watched()
+
+
+def test_a_closed_terminal_is_a_stop_in_order_that_people_are_told_of(
+    machine: Machine, webhooks: WebhookServer
+) -> None:
+    machine.env["FKS_CHANNELS__TEAM__URL"] = webhooks.url
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", UP, str(machine.folder / "project")],
+        env=machine.env,
+        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        os.close(theirs)
+        shown = bytearray()
+
+        def is_running() -> bool:
+            while select.select([ours], [], [], 0)[0]:
+                shown.extend(os.read(ours, 65536))
+            return b"Ctrl-C here" in shown
+
+        try:
+            wait_until("the stack runs", is_running, 120)
+            running = [child.find() for child in machine.record.children.values()]
+            os.close(ours)
+            assert process.wait(90) == 0
+        finally:
+            process.kill()
+    told = [text for text in webhooks.contents if "The FKS stack stops" in text]
+    assert len(told) == 1
+    assert "Its terminal was closed" in told[0]
+    assert not any(child and child.is_running() for child in running)
+    assert home.load_record(machine.folder) is None
+    assert not machine.is_dead_man_watched()
