@@ -49,10 +49,13 @@ class CandlePage:
     Attributes:
         candles: Possible candles, rising in time, without duplicates, closed or not.
         rejected: Open time and reason of each impossible one (`None` where even the time was unusable).
+        proven_from: Candles before this instant may exist although they were asked for and are not here; None when
+            the answer can be believed from its beginning.
     """
 
     candles: tuple[Candle, ...]
     rejected: tuple[tuple[datetime | None, str], ...] = ()
+    proven_from: datetime | None = None
 
 
 class Exchange(Protocol):

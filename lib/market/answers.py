@@ -25,6 +25,7 @@ class Answer:
         closed_until: Close time of the last closed candle, impossible or not; None without one.
         through: The answer went over every open time before this one: a candle there or later was in it. The running
             candle counts, so this reaches the present where `closed_until` may not.
+        proven_from: What is missing before this instant may exist all the same; None without such a doubt.
     """
 
     candles: tuple[Candle, ...] = ()
@@ -32,6 +33,7 @@ class Answer:
     unusable: tuple[str, ...] = ()
     closed_until: datetime | None = None
     through: datetime | None = None
+    proven_from: datetime | None = None
 
     @property
     def opens(self) -> list[datetime]:
@@ -68,6 +70,7 @@ def read_answer(page: CandlePage, series: Series, *, since: datetime, limit: int
         unusable=tuple(reason for at, reason in page.rejected if at not in usable),
         closed_until=max(ends) + series.width if ends else None,
         through=min(max(shown), newest_closed) + series.width if shown else None,
+        proven_from=page.proven_from,
     )
 
 

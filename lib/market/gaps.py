@@ -17,6 +17,7 @@ CONFIRMATIONS = 2  # one answer without a candle may be a glitch
 RECHECK_AT_LEAST = timedelta(minutes=5)
 RECHECK_AT_MOST = timedelta(days=1)
 ABSENT = "not in the exchange's answer"
+WITHHELD = "the exchange shows only its newest candles, which begin later"
 
 
 class Span(NamedTuple):
@@ -144,6 +145,7 @@ class Seen:
         at: Exchange time.
         width: Width of one candle.
         settle: How long after its end a gap may still fill by itself.
+        proven_from: What is missing before this instant is no proof of anything; None when all is.
     """
 
     opens: Sequence[datetime]
@@ -151,6 +153,7 @@ class Seen:
     at: datetime
     width: timedelta
     settle: timedelta
+    proven_from: datetime | None = None
 
 
 def update_gaps(known: Sequence[Gap], asked: Sequence[Span], seen: Seen) -> list[Gap]:
@@ -176,9 +179,12 @@ def _judge(gap: Gap, span: Span, seen: Seen, *, is_new: bool) -> Iterator[Gap]:
     impossible = [Span(at, at + seen.width) for at in sorted(seen.rejected) if span.start <= at < span.end]
     for part in impossible:
         yield replace(gap, span=part, reason=seen.rejected[part.start], checked_at=None if is_new else seen.at)
+    withheld = intersect_spans([span], Span(span.start, seen.proven_from)) if seen.proven_from else []
+    for part in withheld:
+        yield replace(gap, span=part, reason=WITHHELD, checked_at=seen.at)
     attempts = gap.attempts + 1
     confirmed = attempts >= CONFIRMATIONS
-    for part in subtract_spans([span], impossible):
+    for part in subtract_spans([span], [*impossible, *withheld]):
         absent = confirmed and part.end + seen.settle <= seen.at
         yield replace(
             gap,

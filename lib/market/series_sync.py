@@ -201,7 +201,7 @@ class SeriesSync:
         self, answer: Answer, candles: Sequence[Candle], asked: Sequence[Span], refetched: Sequence[Candle] = ()
     ) -> None:
         """Store what an answer taught: candles, the gaps that it filled or left, the new status."""
-        seen = Seen(answer.opens, answer.rejected, self._now(), self._width, self._tools.settle)
+        seen = Seen(answer.opens, answer.rejected, self._now(), self._width, self._tools.settle, answer.proven_from)
         gaps = update_gaps(self.state.gaps, asked, seen)
         status = self.state.status
         opens = [candle.opened_at for candle in candles]

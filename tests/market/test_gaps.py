@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.market.gaps import (
+    WITHHELD,
     Gap,
     GapState,
     Seen,
@@ -150,6 +152,17 @@ def test_a_young_gap_is_not_verified_however_often_it_was_asked_for() -> None:
     assert (gap.state, gap.attempts) == (GapState.OPEN, 8)
     (gap,) = update_gaps([known], [span(2, 4)], look([], now=at(4) + SETTLE))
     assert gap.state is GapState.VERIFIED_ABSENT
+
+
+def test_what_an_answer_does_not_prove_stays_open_uncounted_and_is_asked_for_later() -> None:
+    seen = replace(look([7]), proven_from=at(5))
+    gaps = update_gaps([Gap(span(2, 9), at(10), attempts=1)], [span(2, 9)], seen)
+    assert [(gap.span, gap.state, gap.attempts) for gap in gaps] == [
+        (span(2, 5), GapState.OPEN, 1),
+        (span(5, 7), GapState.VERIFIED_ABSENT, 2),
+        (span(8, 9), GapState.VERIFIED_ABSENT, 2),
+    ]
+    assert (gaps[0].reason, gaps[0].checked_at) == (WITHHELD, LATER)
 
 
 def test_an_impossible_candle_splits_a_gap_and_stays_open() -> None:

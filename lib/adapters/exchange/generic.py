@@ -3,11 +3,22 @@
 Its limits are ccxt's own, per process; only a pause the exchange asks for is shared. It loads its markets in every
 process. Prices keep the exchange's digits (ccxt is told to make text of numbers). ccxt reads an answer of an unexpected
 shape as an empty result: of candles that passes as "none", of symbols and prices it is refused.
+
+Some exchanges do not look at an old `since` and answer with their newest candles (Kraken: the last 720). That older
+ones are missing there proves nothing. Such an answer begins later than asked, and so does a true one over a stretch
+without candles, so the newest candles are then asked for by themselves, and the first answer is believed
+
+* if it begins before them: it went back where it was asked to;
+* or if they reach back to `since` and have nothing before its first candle either.
+
+Else the page says from where on it is believed. A symbol listed within the newest candles cannot be told from an
+exchange that shows no more: what lies before stays an open gap, asked for once a day, never verified absent.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
@@ -26,6 +37,8 @@ from lib.market.symbols import Symbol, SymbolStatus
 from lib.ports import CandlePage
 from lib.units import to_decimal, to_milliseconds
 
+MOST_CANDLES = 1000
+
 
 class GenericExchange:
     """The port `Exchange`, without quote volumes and trade counts.
@@ -43,6 +56,8 @@ class GenericExchange:
             raise SettingsError(f"{self.name} has no {' and no '.join(missing)} in ccxt. Choose another FKS_EXCHANGE.")
         if self._client.precisionMode != ccxt.TICK_SIZE:
             raise SettingsError(f"{self.name} has no fixed price and quantity steps. Choose another FKS_EXCHANGE.")
+        # ccxt would cut an answer to what was asked, and so hide what the exchange really answered with.
+        self._client.filter_by_since_limit = lambda rows, *_args, **_kwargs: rows
 
     @property
     def traffic(self) -> Traffic:
@@ -75,14 +90,27 @@ class GenericExchange:
         if timeframe not in (self._client.timeframes or {}):
             raise SettingsError(f"{self.name} has no {timeframe} candles. Remove it from FKS_HISTORY_DAYS.")
         await self._ensure_symbol(symbol)
-        what = f"candles of {symbol} {timeframe}"
-        call = partial(self._client.fetch_ohlcv, symbol, timeframe, to_milliseconds(since), limit)
-        where = f"{self.name} {what}"
-        rows = to_list(await self._ask(what, call, symbol), where)
-        checked = [_to_candle(row, where, timeframe) for row in rows]
-        wanted = [each for each in checked if each[0].opened_at >= since][:limit]
+        answered = await self._ask_candles(symbol, timeframe, since, limit)
+        wanted = [each for each in answered if each[0].opened_at >= since][:limit]
         newest = max((to_milliseconds(candle.opened_at) for candle, _ in wanted), default=0)
-        return to_page(wanted, where, since, await self._link.latest_instant(newest))
+        latest = await self._link.latest_instant(newest)
+        page = to_page(wanted, f"{self.name} candles of {symbol} {timeframe}", since, latest)
+        if not answered or answered[0][0].opened_at <= since:
+            return page
+        first_at = answered[0][0].opened_at
+        newest_opens = [
+            candle.opened_at for candle, _ in await self._ask_candles(symbol, timeframe, None, MOST_CANDLES)
+        ]
+        return page if _is_proof(newest_opens, since, first_at) else replace(page, proven_from=first_at)
+
+    async def _ask_candles(self, symbol: str, timeframe: str, since: datetime | None, limit: int) -> list[Checked]:
+        """Return everything the exchange answers with, rising, whatever was asked; None asks for the newest."""
+        what = f"candles of {symbol} {timeframe}"
+        where = f"{self.name} {what}"
+        since_ms = None if since is None else to_milliseconds(since)
+        call = partial(self._client.fetch_ohlcv, symbol, timeframe, since_ms, limit)
+        rows = to_list(await self._ask(what, call, symbol), where)
+        return [_to_candle(row, where, timeframe) for row in rows]
 
     async def fetch_prices(self) -> Mapping[str, Decimal]:
         """Return the last price of every spot symbol that ever traded, by one request."""
@@ -122,6 +150,15 @@ class GenericExchange:
 
     async def _ask(self, what: str, call: Callable[[], Any], symbol: str | None = None) -> Any:
         return await self._link.send(Request(what, 0, call, symbol))
+
+
+def _is_proof(newest_opens: list[datetime], since: datetime, first_at: datetime) -> bool:
+    """Return whether an answer that begins at `first_at`, later than asked, shows that nothing opened before."""
+    if not newest_opens:
+        return False
+    if first_at < newest_opens[0]:
+        return True
+    return newest_opens[0] <= since and not any(since <= opened_at < first_at for opened_at in newest_opens)
 
 
 def _to_candle(row: Any, where: str, timeframe: str) -> Checked:

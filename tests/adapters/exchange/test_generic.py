@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -19,6 +19,7 @@ from lib.market.candles import Candle
 from lib.market.symbols import SymbolStatus
 from tests.adapters.exchange.peer import GARBAGE, NOW, Answer, DrivenClock, Peer
 
+HOUR = timedelta(hours=1)
 FIRST = NOW.replace(minute=0, second=0) - timedelta(hours=2)
 PAIR = {
     "altname": "XBTUSDT",
@@ -76,6 +77,33 @@ async def test_candles_come_without_quote_volume_and_trade_count(kraken: Generic
         Candle(FIRST, 68000.0, 68100.5, 67900.0, 68010.1, 12.5),
         Candle(FIRST + timedelta(hours=1), 68000.0, 68100.5, 67900.0, 68010.1, 12.5),
     )
+
+
+def hours(*numbers: int) -> dict[str, Any]:
+    """Return an answer with the candles of these hours after `FIRST`."""
+    return result({"XBTUSDT": [row(FIRST + timedelta(hours=number)) for number in numbers], "last": 1})
+
+
+SINCE = FIRST - timedelta(hours=9)
+BELIEF: list[tuple[str, list[dict[str, Any]], datetime | None]] = [
+    ("an answer from the start on", [hours(-9, 0, 1)], None),
+    ("the newest candles instead", [hours(-3, -2, -1, 0, 1), hours(-3, -2, -1, 0, 1)], FIRST - timedelta(hours=3)),
+    ("fewer of the newest candles", [hours(0, 1), hours(-3, -2, -1, 0, 1)], FIRST),
+    ("candles older than the newest", [hours(-5, -4), hours(-3, -2, -1, 0, 1)], None),
+    ("newest candles that reach over the hole", [hours(-5, -4), hours(-11, -10, -5, -4, -3, -2, -1, 0)], None),
+    ("newest candles that fill the hole", [hours(-1, 0), hours(-11, -10, -5, -4, -3, -2, -1, 0)], FIRST - HOUR),
+    ("newest candles that are gone", [hours(-5, -4), hours()], FIRST - timedelta(hours=5)),
+]
+
+
+@pytest.mark.parametrize(("answers", "proven_from"), [case[1:] for case in BELIEF], ids=[case[0] for case in BELIEF])
+async def test_an_answer_that_begins_later_than_asked_is_believed_only_as_far_as_the_newest_candles_bear_it_out(
+    kraken: GenericExchange, peer: Peer, answers: list[dict[str, Any]], proven_from: datetime | None
+) -> None:
+    peer.reply("OHLC", *answers)
+    page = await kraken.fetch_candles("BTC/USDT", "1h", SINCE, limit=20)
+    assert page.proven_from == proven_from
+    assert peer.count("OHLC") == len(answers)
 
 
 async def test_an_impossible_candle_is_put_aside(kraken: GenericExchange, peer: Peer) -> None:
