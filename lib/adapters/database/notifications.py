@@ -103,22 +103,8 @@ class NotificationStore:
 
     def record(self, message: Message) -> bool:
         """Keep the message; False when one with its key is there."""
-        row = insert(NotificationRow).values(
-            type=message.type.value,
-            severity=message.severity.value,
-            title=message.title,
-            body=message.body,
-            deduplication_key=message.deduplication_key,
-            link=message.link,
-            created_at=message.created_at,
-        )
-        once = row.on_conflict_do_nothing(index_elements=["deduplication_key"])
-        key = col(NotificationRow.notification_id)
         with database_errors("recording a message"), self._begin() as connection:
-            recorded = connection.execute(once.returning(key)).scalar_one_or_none()
-            if recorded is not None and message.attachments:
-                connection.execute(insert(NotificationAttachmentRow), _attachment_rows(recorded, message.attachments))
-        return recorded is not None
+            return record_message(connection, message)
 
     def load_unrouted(self, limit: int) -> Mapping[int, Message]:
         """Return the oldest messages whose channels are not chosen yet."""
@@ -246,6 +232,28 @@ class NotificationStore:
             .returning(col(row.notification_id), col(row.severity))
         )
         return {key: severity == Severity.URGENT for key, severity in connection.execute(routed)}
+
+
+def record_message(connection: Connection, message: Message) -> bool:
+    """Keep a message within a transaction that the caller commits, together with what the message tells of.
+
+    Returns:
+        False when one with its deduplication key is there.
+    """
+    row = insert(NotificationRow).values(
+        type=message.type.value,
+        severity=message.severity.value,
+        title=message.title,
+        body=message.body,
+        deduplication_key=message.deduplication_key,
+        link=message.link,
+        created_at=message.created_at,
+    )
+    once = row.on_conflict_do_nothing(index_elements=["deduplication_key"])
+    key = connection.execute(once.returning(col(NotificationRow.notification_id))).scalar_one_or_none()
+    if key is not None and message.attachments:
+        connection.execute(insert(NotificationAttachmentRow), _attachment_rows(key, message.attachments))
+    return key is not None
 
 
 def to_message(row: Row[Any], attachments: tuple[Attachment, ...] = ()) -> Message:
