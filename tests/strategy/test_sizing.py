@@ -71,14 +71,14 @@ def test_what_is_held_counts_towards_the_largest_position() -> None:
 
 def test_a_position_that_is_full_is_refused_with_its_numbers() -> None:
     found = size(make_state("5000", held="5000"))
-    assert (found.quantity, found.verdict) == (0, Verdict.POSITION_FULL)
+    assert (found.quantity, found.verdict) == (Decimal(0), Verdict.POSITION_FULL)
     assert "5,000.00 USDT" in found.detail
     assert "50 %" in found.detail
 
 
 def test_cash_that_is_all_reserve_is_refused() -> None:
     found = size(make_state("2000", other="8000"))
-    assert (found.quantity, found.verdict) == (0, Verdict.NO_CASH)
+    assert (found.quantity, found.verdict) == (Decimal(0), Verdict.NO_CASH)
     assert "2,000.00 USDT" in found.detail
 
 
@@ -88,14 +88,14 @@ def test_the_quantity_is_floored_to_the_exchanges_step() -> None:
 
 def test_less_than_the_smallest_quantity_is_told_with_the_numbers() -> None:
     found = size(make_state("10"), price="100000", stop="95000")
-    assert (found.quantity, found.verdict) == (0, Verdict.BELOW_MIN_QUANTITY)
+    assert (found.quantity, found.verdict) == (Decimal(0), Verdict.BELOW_MIN_QUANTITY)
     assert "0.00002 SOL" in found.detail
     assert "0.01 SOL" in found.detail
 
 
 def test_less_than_the_smallest_notional_is_told_with_the_numbers() -> None:
     found = size(make_state("20"))  # 0.2 / 5 = 0.04, worth 4 USDT
-    assert (found.quantity, found.verdict) == (0, Verdict.BELOW_MIN_NOTIONAL)
+    assert (found.quantity, found.verdict) == (Decimal(0), Verdict.BELOW_MIN_NOTIONAL)
     assert "4.00 USDT" in found.detail
     assert "5.00 USDT" in found.detail
 

@@ -1,5 +1,5 @@
 """Every table; importing this package fills `SQLModel.metadata`."""
 
-from lib.adapters.database.tables import exchange, market, notifications, portfolio
+from lib.adapters.database.tables import balances, exchange, market, notifications, paper, portfolio, strategies
 
-__all__ = ["exchange", "market", "notifications", "portfolio"]
+__all__ = ["balances", "exchange", "market", "notifications", "paper", "portfolio", "strategies"]

@@ -89,6 +89,15 @@ class CashFlowRow(SQLModel, table=True):
     recorded_at: datetime = Field(sa_type=INSTANT)
 
 
+class CashFlowImportRow(SQLModel, table=True):
+    """When an account's deposits and withdrawals were last read from the exchange."""
+
+    __tablename__ = "cash_flow_imports"
+
+    account: str = Field(primary_key=True, sa_type=Text, foreign_key="accounts.name")
+    asked_at: datetime = Field(sa_type=INSTANT)
+
+
 class OpeningBalanceRow(SQLModel, table=True):
     """What an account held when it was first compared with its ledger: where expected holdings begin.
 

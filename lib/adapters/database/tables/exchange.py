@@ -15,20 +15,18 @@ class ExchangeBudgetRow(SQLModel, table=True):
     """What all processes of this address may still ask one exchange.
 
     `exchange` is its host ("api.binance.com"), since limits are kept by host and address. `used_weight` is the weight
-    taken in the minute from `window_started_at`; `reported_weight` is what the exchange last said when it knew of
-    more. Until `paused_until` nobody sends (`banned`: by a 418, else by a 429); `refusals` counts the pauses in a row.
+    taken in the minute from `window_started_at`, or what the exchange says where it knows of more. Until `paused_until` nobody sends (`banned`: by a 418, else by a 429); `refusals` counts the pauses in a row.
     """
 
     __tablename__ = "exchange_budget"
     __table_args__: ClassVar = (
-        CheckConstraint("used_weight >= 0 AND reported_weight >= 0", name="exchange_budget_weights"),
+        CheckConstraint("used_weight >= 0", name="exchange_budget_weights"),
         CheckConstraint("refusals >= 0", name="exchange_budget_refusals"),
     )
 
     exchange: str = Field(primary_key=True, sa_type=Text)
     window_started_at: datetime = Field(sa_type=INSTANT)
     used_weight: int = Field(sa_type=Integer)
-    reported_weight: int | None = Field(None, sa_type=Integer)
     paused_until: datetime | None = Field(None, sa_type=INSTANT)
     banned: bool = Field(False, sa_type=Boolean)
     refusals: int = Field(0, sa_type=Integer)

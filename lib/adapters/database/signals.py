@@ -1,0 +1,74 @@
+"""Signals and their sizes in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, Table, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from lib.adapters.database.engine import database_errors
+from lib.adapters.database.tables.strategies import SIGNAL_SIZES, SIGNALS
+from lib.strategy.sizing import Verdict
+from lib.strategy.stores import Action, Signal, SignalKey, SignalSize
+
+
+class DatabaseSignals:
+    """The `SignalStore` of an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def load_signals(self, timeframe: str, opened_at: datetime) -> Mapping[SignalKey, Signal]:
+        """See `SignalStore`."""
+        query = select(SIGNALS).where(*_is_of(SIGNALS, timeframe, opened_at))
+        with database_errors("reading signals"), self._engine.connect() as connection:
+            return {(signal := _to_signal(row)).key: signal for row in connection.execute(query).mappings()}
+
+    def save_signals(self, signals: Collection[Signal]) -> None:
+        """See `SignalStore`."""
+        self._add(SIGNALS, [_to_row(signal) | {"action": signal.action.value} for signal in signals])
+
+    def load_sizes(self, timeframe: str, opened_at: datetime) -> Sequence[SignalSize]:
+        """See `SignalStore`."""
+        query = select(SIGNAL_SIZES).where(*_is_of(SIGNAL_SIZES, timeframe, opened_at))
+        with database_errors("reading sizes of signals"), self._engine.connect() as connection:
+            rows = connection.execute(query.order_by(SIGNAL_SIZES.c.account)).mappings()
+            return [SignalSize(**_split_key(row) | {"verdict": Verdict(row["verdict"])}) for row in rows]
+
+    def save_sizes(self, sizes: Collection[SignalSize]) -> None:
+        """See `SignalStore`."""
+        self._add(SIGNAL_SIZES, [_to_row(size) | {"verdict": size.verdict.value} for size in sizes])
+
+    def mark_alerted(self, key: SignalKey, at: datetime) -> None:
+        """See `SignalStore`."""
+        is_it = [SIGNALS.c[name] == value for name, value in key._asdict().items()]
+        with database_errors("noting that a signal was told"), self._engine.begin() as connection:
+            connection.execute(update(SIGNALS).where(*is_it, SIGNALS.c.alerted_at.is_(None)).values(alerted_at=at))
+
+    def _add(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        if not rows:
+            return
+        with database_errors(f"storing {table.name.replace('_', ' ')}"), self._engine.begin() as connection:
+            connection.execute(insert(table).on_conflict_do_nothing(), rows)
+
+
+def _is_of(table: Table, timeframe: str, opened_at: datetime) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return table.c.timeframe == timeframe, table.c.opened_at == opened_at
+
+
+def _to_row(record: Signal | SignalSize) -> dict[str, Any]:
+    """Return the columns of a record: those of its key, and its own."""
+    values = {name: value for name, value in vars(record).items() if name != "key"}
+    return record.key._asdict() | values
+
+
+def _split_key(row: Mapping[str, Any]) -> dict[str, Any]:
+    values = dict(row)
+    return {"key": SignalKey(*(values.pop(name) for name in SignalKey._fields)), **values}
+
+
+def _to_signal(row: Mapping[str, Any]) -> Signal:
+    return Signal(**_split_key(row) | {"action": Action(row["action"]), "reasons": tuple(row["reasons"])})

@@ -1,0 +1,106 @@
+"""Strategies and their parameters in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+
+from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from lib.adapters.database.engine import database_errors
+from lib.adapters.database.tables.strategies import STRATEGIES, STRATEGY_CHANGES, STRATEGY_PARAMETERS
+from lib.errors import OperatorError
+from lib.strategy.stores import Registration, StoredStrategy, StrategyState
+
+FIRST = 1  # version and revision of what was just registered
+REGISTERED = "registered with its default parameters"
+IS_ACTIVE = STRATEGY_PARAMETERS.c.state == "active"
+
+
+class DatabaseStrategies:
+    """The `StrategyStore` of an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def register(self, strategies: Collection[Registration], now: datetime) -> Sequence[str]:
+        """See `StrategyStore`."""
+        with self._transaction("registering strategies") as connection:
+            known = set(connection.scalars(select(STRATEGIES.c.name)))
+            return [one.name for one in strategies if one.name not in known and _register(connection, one, now)]
+
+    def load_strategies(self) -> Sequence[StoredStrategy]:
+        """See `StrategyStore`."""
+        query = (
+            select(STRATEGIES, STRATEGY_PARAMETERS.c.version, STRATEGY_PARAMETERS.c.parameters)
+            .join(STRATEGY_PARAMETERS, (STRATEGY_PARAMETERS.c.strategy == STRATEGIES.c.name) & IS_ACTIVE)
+            .order_by(STRATEGIES.c.name)
+        )
+        with self._transaction("reading strategies") as connection:
+            return [
+                StoredStrategy(row.name, StrategyState(row.state), row.why, row.changed_at, row.version, row.parameters)
+                for row in connection.execute(query)
+            ]
+
+    def change_state(self, name: str, state: StrategyState, why: str, now: datetime) -> bool:
+        """See `StrategyStore`."""
+        with self._transaction(f"changing strategy {name}") as connection:
+            known = select(STRATEGIES.c.state).where(STRATEGIES.c.name == name).with_for_update()
+            current = connection.scalar(known)
+            if current is None:
+                names = ", ".join(connection.scalars(select(STRATEGIES.c.name).order_by(STRATEGIES.c.name)))
+                raise OperatorError(f"Expected one of the strategies {names or '(none is registered)'}, was {name!r}.")
+            if current == state:
+                return False
+            revision = connection.execute(
+                update(STRATEGIES)
+                .where(STRATEGIES.c.name == name)
+                .values(state=state.value, why=why, changed_at=now, revision=STRATEGIES.c.revision + 1)
+                .returning(STRATEGIES.c.revision)
+            ).scalar_one()
+            _keep_change(connection, name, revision, why, now)
+            return True
+
+    @contextmanager
+    def _transaction(self, doing: str) -> Iterator[Connection]:
+        with database_errors(doing), self._engine.begin() as connection:
+            yield connection
+
+
+def _register(connection: Connection, strategy: Registration, now: datetime) -> bool:
+    """Store one strategy; False when another process just did."""
+    done = connection.execute(
+        upsert(STRATEGIES)
+        .values(name=strategy.name, state=StrategyState.ACTIVE.value, why=REGISTERED, changed_at=now, revision=FIRST)
+        .on_conflict_do_nothing()
+    )
+    if not done.rowcount:
+        return False
+    connection.execute(
+        insert(STRATEGY_PARAMETERS).values(
+            strategy=strategy.name,
+            version=FIRST,
+            state="active",
+            parameters=dict(strategy.parameters),
+            why="defaults of the code",
+            code_version=strategy.code_version,
+            created_at=now,
+        )
+    )
+    _keep_change(connection, strategy.name, FIRST, REGISTERED, now)
+    return True
+
+
+def _keep_change(connection: Connection, name: str, revision: int, why: str, now: datetime) -> None:
+    """Write down what the strategy is now."""
+    state = select(STRATEGIES.c.state).where(STRATEGIES.c.name == name).scalar_subquery()
+    version = (
+        select(STRATEGY_PARAMETERS.c.version).where(STRATEGY_PARAMETERS.c.strategy == name, IS_ACTIVE).scalar_subquery()
+    )
+    connection.execute(
+        insert(STRATEGY_CHANGES).values(
+            strategy=name, revision=revision, state=state, version=version, why=why, changed_at=now
+        )
+    )

@@ -1,0 +1,127 @@
+"""Strategies and signals as they are stored: once, with their history."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import IntegrityError
+
+from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.adapters.database.signals import DatabaseSignals
+from lib.adapters.database.strategies import DatabaseStrategies
+from lib.errors import OperatorError
+from lib.portfolio.accounts import Account, AccountKind
+from lib.strategy.sizing import Verdict
+from lib.strategy.stores import Action, Registration, Signal, SignalKey, SignalSize, StrategyState
+from lib.units import EPOCH
+
+NOW = EPOCH + timedelta(days=20_000)
+LATER = NOW + timedelta(hours=1)
+BREAKOUT = Registration("breakout", {"channel": 20}, "abc")
+KEY = SignalKey("1h", NOW, "breakout", "SOL/USDT")
+BUY = Signal(
+    KEY, Action.BUY, 1, Decimal("100.10"), ("close (100.1) is above 99",), LATER, Decimal(95), Decimal(110), 0.4
+)
+SIZE = SignalSize(KEY, "demo", Decimal("1.5"), Verdict.RISK, "1.5 SOL", LATER)
+
+
+def test_a_strategy_is_registered_active_with_its_defaults(engine: Engine) -> None:
+    store = DatabaseStrategies(engine)
+    assert store.register([BREAKOUT], NOW) == ["breakout"]
+    (stored,) = store.load_strategies()
+    assert (stored.name, stored.state, stored.version, stored.parameters, stored.changed_at) == (
+        "breakout",
+        StrategyState.ACTIVE,
+        1,
+        {"channel": 20},
+        NOW,
+    )
+
+
+def test_a_disabled_strategy_is_never_registered_again(engine: Engine) -> None:
+    store = DatabaseStrategies(engine)
+    store.register([BREAKOUT], NOW)
+    assert store.change_state("breakout", StrategyState.DISABLED, "operator: too many signals", LATER)
+    assert store.register([replace(BREAKOUT, parameters={"channel": 30})], LATER) == []
+    (stored,) = store.load_strategies()
+    assert (stored.state, stored.why) == (StrategyState.DISABLED, "operator: too many signals")
+    assert stored.parameters == {"channel": 20}
+
+
+def test_every_change_of_a_strategy_is_kept(engine: Engine) -> None:
+    store = DatabaseStrategies(engine)
+    store.register([BREAKOUT], NOW)
+    assert store.change_state("breakout", StrategyState.DISABLED, "why", LATER)
+    assert not store.change_state("breakout", StrategyState.DISABLED, "again", LATER)
+    assert store.change_state("breakout", StrategyState.PINNED, "tried by hand", LATER)
+    with engine.connect() as connection:
+        changes = connection.execute(
+            text("SELECT revision, state, version, why FROM strategy_changes ORDER BY revision")
+        ).all()
+    assert [tuple(change) for change in changes] == [
+        (1, "active", 1, "registered with its default parameters"),
+        (2, "disabled", 1, "why"),
+        (3, "pinned", 1, "tried by hand"),
+    ]
+
+
+def test_an_unknown_strategy_is_refused_with_the_names_there_are(engine: Engine) -> None:
+    store = DatabaseStrategies(engine)
+    store.register([BREAKOUT], NOW)
+    with pytest.raises(OperatorError, match="breakout"):
+        store.change_state("break_out", StrategyState.DISABLED, "why", NOW)
+
+
+def test_a_strategy_has_one_active_version_of_parameters(engine: Engine) -> None:
+    DatabaseStrategies(engine).register([BREAKOUT], NOW)
+    second = (
+        "INSERT INTO strategy_parameters (strategy, version, state, parameters, why, code_version, created_at)"
+        " VALUES ('breakout', 2, 'active', '{}', '', '', now())"
+    )
+    with pytest.raises(IntegrityError), engine.begin() as connection:
+        connection.execute(text(second))
+
+
+@pytest.fixture
+def signals(engine: Engine) -> DatabaseSignals:
+    """The store of an account and a strategy."""
+    DatabaseStrategies(engine).register([BREAKOUT], NOW)
+    DatabasePortfolioStore(engine).ensure_account(Account("demo", AccountKind.PAPER, "hand", "USDT"), NOW)
+    return DatabaseSignals(engine)
+
+
+def test_a_signal_comes_back_as_it_was_stored(signals: DatabaseSignals) -> None:
+    hold = Signal(KEY._replace(symbol="ADA/USDT"), Action.HOLD, 1, Decimal("0.5"), ("no",), LATER)
+    signals.save_signals([BUY, hold])
+    assert signals.load_signals("1h", NOW) == {BUY.key: BUY, hold.key: hold}
+    assert signals.load_signals("1h", LATER) == {}
+    assert signals.load_signals("4h", NOW) == {}
+
+
+def test_a_stored_signal_never_changes(signals: DatabaseSignals) -> None:
+    signals.save_signals([BUY])
+    signals.save_signals([replace(BUY, price=Decimal(1000), take_profit=Decimal(2000))])
+    assert signals.load_signals("1h", NOW)[KEY] == BUY
+
+
+def test_sizes_come_back_by_account_and_never_change(signals: DatabaseSignals) -> None:
+    signals.save_signals([BUY])
+    signals.save_sizes([SIZE])
+    signals.save_sizes([replace(SIZE, quantity=Decimal(9))])
+    assert signals.load_sizes("1h", NOW) == [SIZE]
+
+
+def test_a_signal_is_marked_as_told_once(signals: DatabaseSignals) -> None:
+    signals.save_signals([BUY])
+    signals.mark_alerted(KEY, LATER)
+    signals.mark_alerted(KEY, LATER + timedelta(hours=1))
+    assert signals.load_signals("1h", NOW)[KEY].alerted_at == LATER
+
+
+def test_a_buy_without_a_stop_is_refused_by_the_table(signals: DatabaseSignals) -> None:
+    with pytest.raises(IntegrityError):
+        signals.save_signals([replace(BUY, stop_loss=None)])
