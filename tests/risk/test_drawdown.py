@@ -95,4 +95,4 @@ def test_a_deposit_anywhere_changes_nothing_when_the_money_only_lies_there(
         history.append(EquityPoint(at(minute), balance, amount))
     drawdown = calc_drawdown(history)
     assert drawdown is not None
-    assert (drawdown.ratio, drawdown.worst_ratio) == (0, 0)
+    assert (drawdown.ratio, drawdown.worst_ratio) == (Decimal(0), Decimal(0))
