@@ -108,7 +108,7 @@ async def _measure(platform: Platform) -> Synced:
     started, cpu = time.perf_counter(), time.process_time()
     result = await market.sync_market_data(platform)
     seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
-    traffic = platform.exchange.traffic
+    traffic = platform.exchange.link.traffic
     return Synced(
         0.0,
         seconds,

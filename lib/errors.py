@@ -16,8 +16,7 @@
     ├── DataError                 what came back cannot be used; nothing of it was stored
     │   ├── BadAnswer             not JSON, wrong types, wrong counts, impossible values
     │   ├── UnknownSymbol         the exchange does not have it (any more)
-    │   ├── SymbolHalted          it exists and does not trade
-    │   └── StalePrice            older than the operator allows
+    │   └── SymbolHalted          it exists and does not trade
     └── AllItemsFailed            every item of a task failed: the task fails, with each item's error
 """
 
@@ -95,10 +94,6 @@ class UnknownSymbol(DataError):
 
 class SymbolHalted(DataError):
     """The symbol exists and does not trade at the moment."""
-
-
-class StalePrice(DataError):
-    """A price that is older than the operator allows."""
 
 
 class AllItemsFailed(FksError):

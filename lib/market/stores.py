@@ -1,4 +1,4 @@
-"""Where market data is kept, as synchronisation and readers need it.
+"""Where market data is kept, as synchronisation needs it.
 
 Every method is one short transaction, and raises `DatabaseUnavailable` when the database is lost: then nothing of the
 call was stored. `EnvironmentRefused` says that its disk is full.
@@ -107,12 +107,4 @@ class SyncStore(Protocol):
 
     def open_session(self) -> AbstractContextManager[SyncSession]:
         """Connect; the connection is given back at the end, without its locks."""
-        ...
-
-
-class CandleStore(Protocol):
-    """Candles for readers."""
-
-    def load_candles(self, series: Series, window: Span) -> Sequence[Candle]:
-        """Return the stored candles that open in the window, rising."""
         ...

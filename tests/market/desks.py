@@ -9,7 +9,6 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
-from lib.adapters.database.candles import DatabaseCandles
 from lib.adapters.database.sync import DatabaseSync
 from lib.market.candles import Candle
 from lib.market.gaps import Gap, Span
@@ -19,6 +18,7 @@ from lib.market.sync import backfill_market_data, sync_market_data
 from lib.market.sync_result import SyncResult
 from lib.units import EPOCH
 from tests.market.exchanges import BTC, DrivenClock, HandExchange
+from tests.stored import load_candles
 
 ALWAYS = Span(EPOCH, EPOCH + timedelta(days=36_500))
 OPTIONS = SyncOptions({"5m": timedelta(hours=2)}, wait=timedelta(0), poll=timedelta(milliseconds=5))
@@ -64,7 +64,7 @@ class Desk:
         )
 
     def candles(self, series: Series) -> Sequence[Candle]:
-        return DatabaseCandles(self.engine).load_candles(series, ALWAYS)
+        return load_candles(self.engine, series)
 
     def gaps(self, series: Series) -> Sequence[Gap]:
         with self.store.open_session() as session:

@@ -37,7 +37,7 @@ _TAKE = text("""
 """)
 _READ = text("SELECT * FROM exchange_budget WHERE exchange = :exchange")
 _RAISE = text("""
-    UPDATE exchange_budget SET used_weight = :used_weight, reported_weight = :used_weight
+    UPDATE exchange_budget SET used_weight = :used_weight
     WHERE exchange = :exchange AND window_started_at = :window AND used_weight < :used_weight
 """)
 _LOCK = text("""

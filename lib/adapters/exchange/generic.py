@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -28,7 +28,7 @@ import ccxt.async_support as ccxt
 
 from lib.adapters.exchange.answers import refuse, to_instant, to_list, to_object
 from lib.adapters.exchange.book_answers import to_book
-from lib.adapters.exchange.link import Link, Request, Traffic
+from lib.adapters.exchange.link import Link, Request
 from lib.adapters.exchange.market_answers import Checked, to_page
 from lib.errors import SettingsError, UnknownSymbol
 from lib.market.book import OrderBook
@@ -43,13 +43,17 @@ MOST_CANDLES = 1000
 class GenericExchange:
     """The port `Exchange`, without quote volumes and trade counts.
 
+    Attributes:
+        name: The venue's name.
+        link: Its connection, which counts requests and waits and knows the clock's offset.
+
     Raises:
         SettingsError: ccxt does not offer what the platform needs of this exchange.
     """
 
     def __init__(self, link: Link) -> None:
         self.name = link.name
-        self._link = link
+        self.link = link
         self._client = link.client
         missing = [call for call in ("fetchOHLCV", "fetchTickers") if not self._client.has.get(call)]
         if missing:
@@ -59,26 +63,16 @@ class GenericExchange:
         # ccxt would cut an answer to what was asked, and so hide what the exchange really answered with.
         self._client.filter_by_since_limit = lambda rows, *_args, **_kwargs: rows
 
-    @property
-    def traffic(self) -> Traffic:
-        """Counters of requests, waits and concurrency."""
-        return self._link.traffic
-
-    @property
-    def clock_offset(self) -> timedelta | None:
-        """The exchange's clock minus ours, as last measured; zero where the exchange does not tell its time."""
-        return self._link.clock_offset
-
     async def fetch_time(self) -> datetime:
         """Return the exchange's clock, UTC; our own where it does not tell."""
-        await self._link.measure_offset()
-        return self._link.exchange_now()
+        await self.link.measure_offset()
+        return self.link.exchange_now()
 
     async def fetch_symbols(self) -> Mapping[str, Symbol]:
         """Return every spot symbol that has steps, by name."""
         answer = await self._ask("symbols", partial(self._client.load_markets, True))
         markets = to_object(answer, f"{self.name} markets").values()
-        now = self._link.exchange_now()
+        now = self.link.exchange_now()
         symbols = [_to_symbol(market, now) for market in markets if market.get("spot")]
         by_name = {symbol.name: symbol for symbol in symbols if symbol is not None}
         if not by_name:
@@ -93,7 +87,7 @@ class GenericExchange:
         answered = await self._ask_candles(symbol, timeframe, since, limit)
         wanted = [each for each in answered if each[0].opened_at >= since][:limit]
         newest = max((to_milliseconds(candle.opened_at) for candle, _ in wanted), default=0)
-        latest = await self._link.latest_instant(newest)
+        latest = await self.link.latest_instant(newest)
         page = to_page(wanted, f"{self.name} candles of {symbol} {timeframe}", since, latest)
         if not answered or answered[0][0].opened_at <= since:
             return page
@@ -141,7 +135,7 @@ class GenericExchange:
 
     async def close(self) -> None:
         """Release connections."""
-        await self._link.close()
+        await self.link.close()
 
     async def _ensure_symbol(self, symbol: str) -> None:
         markets = await self._ask("symbols", self._client.load_markets)
@@ -149,7 +143,7 @@ class GenericExchange:
             raise UnknownSymbol(f"{self.name} does not know {symbol}. Correct the name or remove it.")
 
     async def _ask(self, what: str, call: Callable[[], Any], symbol: str | None = None) -> Any:
-        return await self._link.send(Request(what, 0, call, symbol))
+        return await self.link.send(Request(what, 0, call, symbol))
 
 
 def _is_proof(newest_opens: list[datetime], since: datetime, first_at: datetime) -> bool:

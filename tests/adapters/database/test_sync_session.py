@@ -9,7 +9,6 @@ import pytest
 from psycopg2.errors import CheckViolation
 from sqlalchemy import Engine, text
 
-from lib.adapters.database.candles import DatabaseCandles
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.sync import DatabaseSync
 from lib.errors import DatabaseUnavailable
@@ -18,6 +17,7 @@ from lib.market.gaps import Gap, GapState, Span
 from lib.market.series import Series, SyncStatus
 from lib.market.stores import SeriesChange
 from lib.ports import Written
+from tests.stored import load_candles
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 FIVE = timedelta(minutes=5)
@@ -67,7 +67,7 @@ def test_who_has_lost_the_locks_cannot_write_any_more(engine: Engine) -> None:
         for _ in range(2):
             with pytest.raises(DatabaseUnavailable):
                 session.save([SeriesChange(BTC, STATUS, [candle(0)])])
-    assert DatabaseCandles(engine).load_candles(BTC, DAY) == []
+    assert load_candles(engine, BTC) == []
 
 
 def test_what_is_saved_is_loaded_again(engine: Engine) -> None:
@@ -84,7 +84,7 @@ def test_what_is_saved_is_loaded_again(engine: Engine) -> None:
     assert states[BTC].gaps == (gaps[0],)
     assert (states[ETH].status, states[ETH].gaps) == (SyncStatus(), ())
     assert every == [gaps[1], gaps[0]]
-    assert DatabaseCandles(engine).load_candles(BTC, DAY) == [candle(0), candle(1)]
+    assert load_candles(engine, BTC) == [candle(0), candle(1)]
 
 
 def test_dropped_gaps_are_gone_and_rewritten_ones_replaced(engine: Engine) -> None:
@@ -112,7 +112,7 @@ def test_a_candle_that_was_thought_new_and_is_stored_is_updated(engine: Engine) 
         session.save([SeriesChange(BTC, STATUS, [candle(0), candle(1)])])
         written = session.save([SeriesChange(BTC, STATUS, [candle(1, close=2.5), candle(2)])])
     assert written == {BTC: Written(1, 1)}
-    assert DatabaseCandles(engine).load_candles(BTC, DAY) == [candle(0), candle(1, close=2.5), candle(2)]
+    assert load_candles(engine, BTC) == [candle(0), candle(1, close=2.5), candle(2)]
 
 
 def test_changes_are_stored_all_or_not_at_all(engine: Engine) -> None:
@@ -121,7 +121,7 @@ def test_changes_are_stored_all_or_not_at_all(engine: Engine) -> None:
         with pytest.raises(CheckViolation):
             session.save([SeriesChange(BTC, STATUS, [candle(0)]), SeriesChange(ETH, STATUS, [impossible])])
         assert session.load_states([BTC])[BTC].status == SyncStatus()
-    assert DatabaseCandles(engine).load_candles(BTC, DAY) == []
+    assert load_candles(engine, BTC) == []
 
 
 def test_an_inventory_tells_ends_count_and_holes(engine: Engine) -> None:

@@ -155,7 +155,7 @@ async def test_a_running_candle_is_no_candle_from_the_future_when_our_clock_is_l
     peer.reply("klines", [kline(NOW.replace(second=0))])
     page = await exchange.fetch_candles("BTC/USDT", "5m", SINCE)
     assert [candle.opened_at for candle in page.candles] == [NOW.replace(second=0)]
-    assert exchange.clock_offset == timedelta(seconds=10)
+    assert exchange.link.clock_offset == timedelta(seconds=10)
 
 
 async def test_prices_keep_every_digit_of_known_symbols(exchange: BinanceExchange, peer: Peer) -> None:
@@ -292,7 +292,7 @@ async def test_the_time_is_corrected_by_half_the_round_trip(venue: Venue, ledger
     exchange = make_exchange(venue, ledger=ledger, clock=TickingClock())  # read for weight, sending, receiving
     peer.reply("time", {"serverTime": milliseconds(NOW + timedelta(seconds=10))})
     assert await exchange.fetch_time() == NOW + timedelta(seconds=10.2)
-    assert exchange.clock_offset == timedelta(seconds=9.8)
+    assert exchange.link.clock_offset == timedelta(seconds=9.8)
     await exchange.close()
 
 
@@ -301,4 +301,4 @@ async def test_a_wrong_time_is_a_bad_answer(exchange: BinanceExchange, peer: Pee
     peer.reply("time", {"serverTime": told})
     with pytest.raises(BadAnswer, match="time of simulator"):
         await exchange.fetch_time()
-    assert exchange.clock_offset is None
+    assert exchange.link.clock_offset is None

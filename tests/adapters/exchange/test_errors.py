@@ -106,7 +106,7 @@ async def test_no_secret_is_in_a_message_or_its_causes_even_if_the_exchange_repe
 async def test_a_timeout_is_tried_again_later_and_its_signed_url_is_not_quoted(
     account: BinanceAccount, peer: Peer
 ) -> None:
-    account._link.client.timeout = 100
+    account.link.client.timeout = 100
     peer.reply("account", Answer(hang=True))
     with pytest.raises(ExchangeUnavailable, match="did not answer balances of main in time") as caught:
         await account.fetch_balances()
@@ -153,7 +153,7 @@ async def test_a_short_pause_is_waited_for_and_the_read_repeated(
     page = await exchange.fetch_candles("BTC/USDT", "5m", SINCE)
     assert len(page.candles) == 1
     assert clock.slept == [3.0]
-    assert exchange.traffic.refused == 1
+    assert exchange.link.traffic.refused == 1
 
 
 async def test_a_second_refusal_is_reported(exchange: BinanceExchange, peer: Peer) -> None:

@@ -127,7 +127,7 @@ async def test_prices_keep_every_digit(kraken: GenericExchange, peer: Peer) -> N
 async def test_its_clock_is_measured(kraken: GenericExchange, clock: DrivenClock) -> None:
     clock.move(seconds=-10)
     assert await kraken.fetch_time() == NOW
-    assert kraken.clock_offset == timedelta(seconds=10)
+    assert kraken.link.clock_offset == timedelta(seconds=10)
 
 
 async def test_a_symbol_it_does_not_have_is_unknown(kraken: GenericExchange) -> None:

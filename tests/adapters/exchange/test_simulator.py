@@ -58,7 +58,7 @@ async def test_the_exchange_s_time_and_its_distance_from_ours(exchange: BinanceE
     assert await exchange.fetch_time() == START_AT
     clock.move(seconds=-10)
     assert await exchange.fetch_time() == START_AT
-    assert exchange.clock_offset == timedelta(seconds=10)
+    assert exchange.link.clock_offset == timedelta(seconds=10)
 
 
 async def test_symbols_with_their_status(exchange: BinanceExchange, simulator: RunningSimulator) -> None:
@@ -252,7 +252,7 @@ async def test_our_sum_of_weights_is_the_exchange_s(
     await exchange.fetch_prices()
     await account.fetch_balances()
     await account.fetch_fills("BTC/USDT", 0)
-    spent = exchange.traffic.weight + account.traffic.weight
+    spent = exchange.link.traffic.weight + account.link.traffic.weight
     assert spent == simulator.control.stats()["weight"] == 1 + 20 + 2 + 4 + 1 + 20 + 20
 
 
@@ -282,7 +282,7 @@ async def test_the_limit_of_the_exchange_is_never_met(ledger: BudgetStore, clock
             return_exceptions=True,
         )
         assert sum(isinstance(answer, RateLimited) for answer in answers) == 35  # candles use nine tenths of the limit
-        assert sum(exchange.traffic.refused for exchange in exchanges) == 0
+        assert sum(exchange.link.traffic.refused for exchange in exchanges) == 0
         assert simulator.control.stats()["weight"] == 90
         for exchange in exchanges:
             await exchange.close()

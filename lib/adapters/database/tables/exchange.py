@@ -15,7 +15,8 @@ class ExchangeBudgetRow(SQLModel, table=True):
     """What all processes of this address may still ask one exchange.
 
     `exchange` is its host ("api.binance.com"), since limits are kept by host and address. `used_weight` is the weight
-    taken in the minute from `window_started_at`, or what the exchange says where it knows of more. Until `paused_until` nobody sends (`banned`: by a 418, else by a 429); `refusals` counts the pauses in a row.
+    taken in the minute from `window_started_at`, or what the exchange says where it knows of more. Until
+    `paused_until` nobody sends (`banned`: by a 418, else by a 429); `refusals` counts the pauses in a row.
     """
 
     __tablename__ = "exchange_budget"

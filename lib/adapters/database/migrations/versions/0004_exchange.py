@@ -20,11 +20,10 @@ def upgrade() -> None:
         sa.Column("exchange", sa.Text, primary_key=True),
         sa.Column("window_started_at", INSTANT, nullable=False),
         sa.Column("used_weight", sa.Integer, nullable=False),
-        sa.Column("reported_weight", sa.Integer),
         sa.Column("paused_until", INSTANT),
         sa.Column("banned", sa.Boolean, nullable=False),
         sa.Column("refusals", sa.Integer, nullable=False),
-        sa.CheckConstraint("used_weight >= 0 AND reported_weight >= 0", name="exchange_budget_weights"),
+        sa.CheckConstraint("used_weight >= 0", name="exchange_budget_weights"),
         sa.CheckConstraint("refusals >= 0", name="exchange_budget_refusals"),
     )
 
