@@ -8,6 +8,7 @@ from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.exchange.factory import make_exchange
 from lib.errors import SettingsError
+from lib.portfolio.accounts import AccountKind
 from lib.ports import SystemClock
 from lib.settings import Settings
 from lib.wiring import make_subscribers, open_account, venue_of
@@ -37,11 +38,12 @@ async def _check_exchange(settings: Settings) -> list[str]:
         except SettingsError as error:
             return [str(error)]
         for name, given in settings.effective_accounts.items():
+            if given.kind is AccountKind.PAPER:
+                continue
             try:
                 account = open_account(name, given, venue, ledger, clock)
             except SettingsError as error:
                 wrong.append(str(error))
                 continue
-            if account is not None:
-                opened.push_async_callback(account.close)
+            opened.push_async_callback(account.close)
     return wrong

@@ -11,6 +11,7 @@ from prefect.client.schemas.objects import State
 from flows import showing, support, tasks
 from lib.notifications.messages import MessageType
 from lib.params import Price, SymbolName, Timeframe, Words
+from lib.portfolio.fills import Side
 
 
 @flow(name="send-notification", flow_run_name=showing.name_run)
@@ -80,3 +81,24 @@ async def set_stop_loss(
             remove_take_profit=remove_take_profit,
         )
         return await support.conclude_chain("set-stop-loss", set_stop_loss=done)
+
+
+@flow(name="paper-trade", flow_run_name=showing.name_run)
+async def paper_trade(
+    account: Words, symbol: SymbolName, side: Side, quantity: Price | None = None, notional: Price | None = None
+) -> State[Any]:
+    """Buy or sell at the market on a paper account, which has no page of an exchange to do it on.
+
+    The order fills at once against the exchange's order book, with fees; then positions are brought up to date.
+
+    Args:
+        account: A paper account's name, as in the summary of `fks status`.
+        symbol: What to trade, as "BTC/USDT".
+        side: Buy or sell.
+        quantity: How much of the base asset; or give a notional.
+        notional: How much of the quote asset to spend (or to sell for, at most); or give a quantity.
+    """
+    async with support.platform():
+        traded = await support.attempt(tasks.trade_on_paper, account, symbol, side, quantity, notional)
+        updated = await support.attempt(tasks.update_positions, account)
+        return await support.conclude_chain("paper-trade", trade_on_paper=traded, update_positions=updated)

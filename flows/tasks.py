@@ -12,6 +12,8 @@ from prefect.client.schemas.objects import State
 
 from flows import showing, support
 from lib.notifications.messages import MessageType
+from lib.paper.account import Wish
+from lib.portfolio.fills import Side
 from lib.tasks import market, notifications, portfolio
 
 SYNC_SECONDS = 200  # however slow the exchange is, stop losses are checked within the five minutes
@@ -74,6 +76,16 @@ async def set_stop_loss(
                 remove_take_profit=remove_take_profit,
             )
         )
+
+
+@task(name="trade_on_paper", task_run_name="trade_on_paper", **support.RETRY)
+async def trade_on_paper(
+    account: str, symbol: str, side: Side, quantity: Decimal | None, notional: Decimal | None
+) -> State[Any]:
+    """Buy or sell on a paper account; a retried task orders once."""
+    async with support.platform() as platform:
+        wish = Wish(symbol, side, str(runtime.flow_run.id), quantity, notional)
+        return support.conclude_task(await portfolio.trade_on_paper(platform, account, wish))
 
 
 @task(name="send_notifications", task_run_name="send_notifications", **support.RETRY)

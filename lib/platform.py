@@ -12,7 +12,7 @@ from lib.market.stores import SyncStore
 from lib.notifications.channels import Subscriber
 from lib.notifications.sending import NotificationStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
-from lib.ports import Clock, Exchange, ExchangeAccount
+from lib.ports import BookSource, Clock, Exchange, ExchangeAccount
 from lib.results import TaskResult, combine, failed_item
 from lib.settings import Settings
 
@@ -29,7 +29,8 @@ class Platform:
         settings: The operator's.
         clock: Ours.
         exchange: Its public side.
-        accounts: Private sides by account; None for a paper account.
+        books: The exchange's order books.
+        accounts: Private sides by account.
         refused_accounts: Why an account of the settings cannot be used.
         refused_channels: Why a channel of the settings cannot be used.
         candles: Candles, gaps, sync status and symbols, as synchronisation keeps them.
@@ -42,7 +43,8 @@ class Platform:
     settings: Settings
     clock: Clock
     exchange: Exchange
-    accounts: Mapping[str, ExchangeAccount | None]
+    books: BookSource
+    accounts: Mapping[str, ExchangeAccount]
     candles: SyncStore
     market: MarketFacts
     portfolio: PortfolioStore

@@ -45,6 +45,8 @@ class AccountSettings(BaseModel):
         kind: Live or paper.
         api_key: Of the exchange; live only.
         api_secret: Of the exchange; live only.
+        paper_cash: What a paper account begins with, in the quote asset; it counts only at its first run.
+        paper_fee_ratio: Of what an order receives; paper only.
         stop_loss_pct: Every open position without a stop loss gets one so far below its cost or price, the lower one.
     """
 
@@ -53,6 +55,8 @@ class AccountSettings(BaseModel):
     kind: AccountKind = AccountKind.PAPER
     api_key: SecretStr | None = None
     api_secret: SecretStr | None = None
+    paper_cash: Annotated[Decimal, Field(gt=0, max_digits=24)] = Decimal(10_000)
+    paper_fee_ratio: Annotated[Decimal, Field(ge=0, lt=Decimal("0.1"))] = Decimal("0.001")
     stop_loss_pct: Annotated[Decimal, Field(gt=0, lt=100)] | None = None
 
     @model_validator(mode="after")

@@ -11,15 +11,18 @@ from lib.adapters.channels import make_channel
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.notifications import NotificationStore
+from lib.adapters.database.paper import DatabasePaper
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.sync import DatabaseSync
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.errors import SettingsError
 from lib.notifications.channels import Subscriber
+from lib.paper.account import PaperAccount
 from lib.platform import Platform
 from lib.portfolio.accounts import Account, AccountKind
-from lib.ports import Clock, ExchangeAccount, SystemClock
+from lib.portfolio.stores import MarketFacts
+from lib.ports import BookSource, Clock, ExchangeAccount, SystemClock
 from lib.settings import SIMULATOR, AccountSettings, Settings, load_settings
 
 
@@ -44,25 +47,29 @@ async def open_platform(
     async with AsyncExitStack() as stack:
         exchange = make_exchange(venue, ledger=ledger, clock=clock, known_symbols=market.load_names)
         stack.push_async_callback(exchange.close)
-        accounts: dict[str, ExchangeAccount | None] = {}
+        accounts: dict[str, ExchangeAccount] = {}
         refused: dict[str, SettingsError] = {}
         for name, given in settings.effective_accounts.items():
             try:
                 portfolio.ensure_account(
                     Account(name, given.kind, settings.exchange, settings.quote_asset), clock.now()
                 )
-                private = open_account(name, given, venue, ledger, clock)
+                private = (
+                    _open_paper(name, given, settings, engine, exchange, market, clock)
+                    if given.kind is AccountKind.PAPER
+                    else open_account(name, given, venue, ledger, clock)
+                )
             except SettingsError as error:  # the other accounts' stop losses are watched all the same
                 refused[name] = error
                 continue
             accounts[name] = private
-            if private is not None:
-                stack.push_async_callback(private.close)
+            stack.push_async_callback(private.close)
         subscribers, mute = make_subscribers(settings, clock)
         yield Platform(
             settings=settings,
             clock=clock,
             exchange=exchange,
+            books=exchange,
             accounts=accounts,
             refused_accounts=refused,
             candles=DatabaseSync(engine),
@@ -105,14 +112,31 @@ def make_subscribers(settings: Settings, clock: Clock) -> tuple[list[Subscriber]
     return subscribers, refused
 
 
-def open_account(
-    name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock
-) -> ExchangeAccount | None:
-    """Return the account's private side; None for a paper account."""
-    if given.kind is AccountKind.PAPER:
-        return None
+def open_account(name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock) -> ExchangeAccount:
+    """Return the private side of a live account."""
     if given.api_key is None or given.api_secret is None:
         variable = f"FKS_ACCOUNTS__{name.upper()}__API_KEY"
         raise SettingsError(f"The live account {name} has no keys. Set {variable} and _API_SECRET.")
     key, secret = given.api_key.get_secret_value(), given.api_secret.get_secret_value()
     return make_account(venue, name, key, secret, ledger=ledger, clock=clock)
+
+
+def _open_paper(
+    name: str,
+    given: AccountSettings,
+    settings: Settings,
+    engine: Engine,
+    books: BookSource,
+    market: MarketFacts,
+    clock: Clock,
+) -> PaperAccount:
+    return PaperAccount(
+        name,
+        quote_asset=settings.quote_asset,
+        cash=given.paper_cash,
+        fee_ratio=given.paper_fee_ratio,
+        store=DatabasePaper(engine),
+        books=books,
+        market=market,
+        clock=clock,
+    )

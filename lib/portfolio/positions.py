@@ -23,7 +23,7 @@ async def update_positions(
     *,
     account: str,
     exchange: PriceSource,
-    exchange_account: ExchangeAccount | None,
+    exchange_account: ExchangeAccount,
     store: PortfolioStore,
     market: MarketFacts,
     clock: Clock,
@@ -47,7 +47,7 @@ async def update_positions(
     Args:
         account: Name of a registered account.
         exchange: For the prices.
-        exchange_account: For balances and fills; None for a paper account, which has nothing to import.
+        exchange_account: For balances and fills.
         store: Where accounts, fills and positions are.
         market: Stored symbols and candles.
         clock: Now.
@@ -84,7 +84,7 @@ async def update_positions(
 
 async def _fetch(
     account: str,
-    exchange_account: ExchangeAccount | None,
+    exchange_account: ExchangeAccount,
     store: PortfolioStore,
     market: MarketFacts,
     clock: Clock,
@@ -92,8 +92,6 @@ async def _fetch(
 ) -> tuple[Fetched | None, list[Item]]:
     """Fetch fills; when even the balances fail, the positions are still to be priced."""
     owner = store.load_account(account)
-    if exchange_account is None:
-        return None, []
     try:
         fetched = await fetch_new_fills(
             owner,

@@ -1,4 +1,4 @@
-"""Positions and their limits: `update_positions`, `check_stop_loss` and `set_stop_loss`."""
+"""Positions: `update_positions`, `check_stop_loss`, `set_stop_loss` and `trade_on_paper`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from decimal import Decimal
 
 from lib.errors import OperatorError
 from lib.notifications.texts import write_import_failed
+from lib.paper import trade
+from lib.paper.account import PaperAccount, Wish
+from lib.paper.trade import PaperTrade
 from lib.platform import Platform
 from lib.portfolio import limits, positions, stops
 from lib.portfolio.position_report import FILLS, PositionsUpdate, line_of
@@ -47,13 +50,21 @@ async def check_stop_loss(platform: Platform, account: str | None = None) -> Tas
             stops.check_stop_loss,
             account=name,
             store=platform.portfolio,
-            outbox=platform.notifications,
             clock=platform.clock,
             max_age=timedelta(seconds=platform.settings.stop_price_max_age_seconds),
             realert=timedelta(minutes=platform.settings.stop_realert_minutes),
         )
 
     return await platform.for_each_account(account, check)
+
+
+async def trade_on_paper(platform: Platform, account: str, wish: Wish) -> PaperTrade:
+    """Buy or sell on a paper account."""
+    platform.check_account(account)
+    private = platform.accounts[account]
+    if not isinstance(private, PaperAccount):
+        raise OperatorError(f"Account {account} is live: trade it on the exchange. This is for paper accounts.")
+    return await trade.trade_on_paper(private, wish, platform.clock)
 
 
 async def set_stop_loss(

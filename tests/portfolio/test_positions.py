@@ -8,7 +8,6 @@ import pytest
 
 from lib.errors import AllItemsFailed, BadAnswer, CredentialsRefused, ExchangeUnavailable, OperatorError
 from lib.portfolio.ledger import build_ledger
-from lib.portfolio.positions import update_positions
 from lib.results import Status
 from tests.portfolio.conftest import Desk
 from tests.portfolio.samples import ACCOUNT
@@ -353,24 +352,6 @@ async def test_dust_closes_by_the_step_that_held_at_import(desk: Desk) -> None:
     await desk.update()
     assert desk.held().position.opened_by == "SOL/USDT#3"
     assert desk.held().position.quantity == Decimal("1.0005")
-
-
-async def test_a_paper_account_has_nothing_to_import_and_is_priced(desk: Desk) -> None:
-    desk.exchange.trade("buy", "1", "100")
-    await desk.update()
-    desk.exchange.price(SOL="110")
-    desk.exchange.asked.clear()
-    result = await update_positions(
-        account=ACCOUNT,
-        exchange=desk.exchange,
-        exchange_account=None,
-        store=desk.store,
-        market=desk.market,
-        clock=desk.clock,
-        universe=desk.universe,
-    )
-    assert desk.exchange.asked == []
-    assert result.positions[0].price == 110
 
 
 async def test_an_account_without_anything_is_skipped(desk: Desk) -> None:
