@@ -1,0 +1,1 @@
+"""News: what feeds tell, stored once, tagged with assets and scored."""
