@@ -15,8 +15,8 @@ from lib.units import format_money
 def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime) -> Message:
     """Render the message of an alarm that is due.
 
-    Its deduplication key counts the alarm's messages so far, so a run that was killed after recording it and before
-    noting that it did makes the same key again.
+    It is stored with the alarm in one transaction, and the alarm only in place of the one it was rendered from: that
+    keeps it from being told twice. Its key names the instant, so no message that is stored can swallow it.
     """
     alarm = held.alarms.get(kind, Alarm())
     title, facts, advice = {
@@ -29,7 +29,7 @@ def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime) -> Message:
         severity=Severity.WARNING if kind is AlarmKind.TAKE_PROFIT else Severity.URGENT,
         title=title,
         body=f"{facts}\n{_describe(held)}\nWhat to do: {advice}",
-        deduplication_key=f"{kind}:{held.account}:{held.symbol}:{held.position.opened_by}:{alarm.alerts}",
+        deduplication_key=f"{kind}:{held.account}:{held.symbol}:{held.position.opened_by}:{alarm.alerts}:{now:%Y%m%dT%H%M%S}",
         created_at=now,
     )
 

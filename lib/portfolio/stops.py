@@ -7,7 +7,6 @@ from collections import Counter
 from datetime import datetime, timedelta
 
 from lib.errors import RetryableError
-from lib.notifications.outbox import Outbox
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.alerts import describe_age, render_alert
 from lib.portfolio.money import format_number
@@ -25,7 +24,6 @@ def check_stop_loss(
     *,
     account: str,
     store: PortfolioStore,
-    outbox: Outbox,
     clock: Clock,
     max_age: timedelta,
     realert: timedelta,
@@ -39,13 +37,12 @@ def check_stop_loss(
       fails and an urgent message says that nothing watches it, at most one a position every `realert`. It is never a
       silent "not triggered".
 
-    The message is recorded first, under a key that follows from what is stored, and then noted with the position. So a
-    process killed in between neither loses nor repeats it.
+    The message is recorded in the transaction that notes it with the position: a process that is killed has done both
+    or neither, and the next run goes by that.
 
     Args:
         account: Name of the account.
-        store: Where positions and alarms are.
-        outbox: Where messages are recorded.
+        store: Where positions and alarms are, and messages are recorded with them.
         clock: Now.
         max_age: Oldest price that counts, measured from the exchange's answer.
         realert: Time between two messages about the same.
@@ -64,7 +61,7 @@ def check_stop_loss(
             kind = _find_alarm(one, clock.now(), max_age)
             if kind is not None:
                 counts[COUNTED[kind]] += 1
-            counts["alerts"] += _tell(one, kind, store, outbox, clock.now(), realert)
+            counts["alerts"] += _tell(one, kind, store, clock.now(), realert)
             items.append(_describe(one, kind, clock.now(), max_age))
         except RetryableError:
             raise
@@ -95,7 +92,6 @@ def _tell(
     held: HeldPosition,
     kind: AlarmKind | None,
     store: PortfolioStore,
-    outbox: Outbox,
     now: datetime,
     realert: timedelta,
 ) -> int:
@@ -106,9 +102,7 @@ def _tell(
     alarm = held.alarms.get(kind, Alarm())
     if not alarm.is_due(kind, now, realert):
         return 0
-    recorded = outbox.record(render_alert(kind, held, now))
-    store.save_alarm(held, kind, alarm.alert(now))
-    return int(recorded)
+    return int(store.save_alarm(held, kind, alarm.alert(now), render_alert(kind, held, now)))
 
 
 def _arm_passed(held: HeldPosition, kind: AlarmKind | None, store: PortfolioStore) -> None:

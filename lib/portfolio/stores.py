@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from lib.market.symbols import SymbolStatus
+from lib.notifications.messages import Message
 from lib.portfolio.accounts import Account
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.fills import Balance, BookedFill, Fill
@@ -210,6 +211,10 @@ class PortfolioStore(Protocol):
         """
         ...
 
-    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm) -> bool:
-        """Store an alarm in place of the one that `held` was loaded with; False when it has changed since."""
+    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm, message: Message | None = None) -> bool:
+        """Store an alarm in place of the one that `held` was loaded with, together with the message that tells of it.
+
+        Both or nothing, also when the process is killed. False, and nothing stored, when the alarm has changed since or
+        the position is gone.
+        """
         ...

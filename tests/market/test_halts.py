@@ -13,7 +13,6 @@ from sqlalchemy import Engine, text
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
-from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
@@ -77,7 +76,6 @@ class Chain:
         return check_stop_loss(
             account="demo",
             store=self.store,
-            outbox=NotificationStore(self.engine),
             clock=self.clock,
             max_age=timedelta(minutes=2),
             realert=timedelta(minutes=30),

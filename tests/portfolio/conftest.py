@@ -12,7 +12,6 @@ from sqlalchemy import Engine, Row, text
 
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
-from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.position_report import PositionsUpdate
@@ -34,7 +33,6 @@ class Desk:
     engine: Engine
     store: DatabasePortfolioStore
     market: DatabaseMarketFacts
-    outbox: NotificationStore
     clock: HandClock
     exchange: HandExchange
     universe: tuple[str, ...] = UNIVERSE
@@ -54,7 +52,6 @@ class Desk:
         return check_stop_loss(
             account=ACCOUNT,
             store=self.store,
-            outbox=self.outbox,
             clock=self.clock,
             max_age=timedelta(seconds=120),
             realert=timedelta(minutes=30),
@@ -87,7 +84,6 @@ def desk(database_url: str) -> Iterator[Desk]:
         engine,
         DatabasePortfolioStore(engine),
         DatabaseMarketFacts(engine),
-        NotificationStore(engine),
         clock,
         HandExchange(clock, USDT="10000"),
     )

@@ -16,7 +16,6 @@ from sqlalchemy import Engine, text
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
-from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.binance import BinanceExchange
@@ -63,7 +62,6 @@ class Chain:
         return check_stop_loss(
             account=ACCOUNT,
             store=self.store,
-            outbox=NotificationStore(self.engine),
             clock=self.clock,
             max_age=timedelta(minutes=2),
             realert=timedelta(minutes=30),

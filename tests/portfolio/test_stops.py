@@ -7,7 +7,6 @@ from decimal import Decimal
 import pytest
 
 from lib.errors import AllItemsFailed, DatabaseUnavailable
-from lib.notifications.messages import Message
 from lib.portfolio.limits import set_stop_loss
 from lib.results import Status
 from tests.portfolio.conftest import Desk
@@ -144,26 +143,50 @@ async def test_the_next_position_of_the_symbol_starts_without_limits_and_alarms(
     assert len(stopped.messages()) == 2
 
 
-async def test_a_killed_run_neither_loses_nor_repeats_the_message(stopped: Desk) -> None:
+@pytest.fixture(params=["notifications", "position_alarms"])
+def deadly_table(request: pytest.FixtureRequest, stopped: Desk) -> str:
+    """Whoever writes into this table loses its connection at once, as a killed process does."""
+    table = str(request.param)
+    stopped.query(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+    )
+    stopped.query(f"CREATE TRIGGER deadly AFTER INSERT OR UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION die()")
+    return table
+
+
+async def test_a_run_killed_between_message_and_alarm_swallows_nothing_of_the_next_crossing(
+    stopped: Desk, deadly_table: str
+) -> None:
     stopped.exchange.price(SOL="85")
-    stopped.clock.pass_time(minutes=5)
-    await stopped.update()
-    outbox = stopped.outbox
-
-    class DyingOutbox:
-        def record(self, message: Message) -> bool:
-            outbox.record(message)
-            raise DatabaseUnavailable("killed between recording the message and noting it")
-
-    stopped.outbox = DyingOutbox()  # type: ignore[assignment]  # another implementation of the protocol
     with pytest.raises(DatabaseUnavailable):
-        stopped.check()
-    stopped.outbox = outbox
-    for _ in range(5):
         await stopped.run(minutes=5)
+    stopped.query(f"DROP TRIGGER deadly ON {deadly_table}")
+    stopped.exchange.price(SOL="95")
+    await stopped.run(minutes=5)
+    assert stopped.messages() == []
+
+    stopped.exchange.price(SOL="85")
+    result = await stopped.run(minutes=5)
+
+    (message,) = stopped.messages()
+    assert message.title == "🛑 Stop loss triggered: SOL/USDT (demo)"
+    assert message.created_at == stopped.clock.now()
+    assert result.counts["alerts"] == 1
+
+
+async def test_a_run_killed_between_message_and_alarm_tells_once_when_it_is_tried_again(
+    stopped: Desk, deadly_table: str
+) -> None:
+    stopped.exchange.price(SOL="85")
+    with pytest.raises(DatabaseUnavailable):
+        await stopped.run(minutes=5)
+    stopped.query(f"DROP TRIGGER deadly ON {deadly_table}")
+
+    for _ in range(6):
+        await stopped.run(minutes=4)
+
     assert len(stopped.messages()) == 1
-    await stopped.run(minutes=10)
-    assert len(stopped.messages()) == 2
 
 
 async def test_two_checks_at_once_tell_once(stopped: Desk) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Connection, Engine, Text, cast, func, literal, sel
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.notifications import record_message
 from lib.adapters.database.portfolio_books import BALANCES, IMPORTS, DatabaseBooks
 from lib.adapters.database.portfolio_rows import (
     ALARMS,
@@ -24,6 +25,7 @@ from lib.adapters.database.portfolio_rows import (
 )
 from lib.adapters.database.tables.portfolio import AccountRow
 from lib.errors import OperatorError, SettingsError
+from lib.notifications.messages import Message
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.stores import HeldPosition, ImportState, SeenBalance
@@ -134,7 +136,7 @@ class DatabasePortfolioStore:
                 _arm_anew(connection, held, kind)
             return bool(done.rowcount)
 
-    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm) -> bool:
+    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm, message: Message | None = None) -> bool:
         """See `PortfolioStore`."""
         told = {"raised_at": alarm.raised_at, "alerted_at": alarm.alerted_at, "alerts": alarm.alerts}
         row = alarm_key(held, kind) | told
@@ -151,6 +153,8 @@ class DatabasePortfolioStore:
                     where=ALARMS.c.alerts == held.alarms.get(kind, Alarm()).alerts,
                 )
             )
+            if done.rowcount and message is not None:
+                record_message(connection, message)
             return bool(done.rowcount)
 
     @contextmanager
