@@ -75,7 +75,7 @@ async def apply(
     """
     file = load_prefect_file(project / "prefect.yaml")
     async with get_client() as client:
-        await _ensure_pool(client)
+        await ensure_pool(client)
         await save_database_block(database_url)
         channels = await _save_channel_blocks(client, settings.channels)
         await apply_automations(client, plan_automations(file, _told(settings.channels, channels), ui_url, patience))
@@ -84,7 +84,8 @@ async def apply(
     return Applied(tuple(spec.full_name for spec in file.deployments), tuple(sorted(channels)))
 
 
-async def _ensure_pool(client: PrefectClient) -> None:
+async def ensure_pool(client: PrefectClient) -> None:
+    """Make the work pool and its queues, as far as they are missing."""
     try:
         await client.read_work_pool(POOL)
     except ObjectNotFound:

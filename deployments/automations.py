@@ -14,7 +14,7 @@ from uuid import UUID
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
 from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing, SendNotification
-from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture, SequenceTrigger
 from prefect.events.schemas.events import ResourceSpecification
 
 from deployments.environment import HEARTBEAT_SECONDS
@@ -35,8 +35,17 @@ RESTING = (
         "prefect.flow-run.AwaitingRetry",
     }
 )
+BROKEN_RUN = "{{ flow.name }} ({{ flow_run.name }}): {{ flow_run.state.message }}"
+RUN_PAGE = "/runs/flow-run/{{ flow_run.id }}"
 INTERVALS_MISSED = 2
 HEARTBEATS_MISSED = 3
+
+
+def _resource(labels: dict[str, str | list[str]]) -> ResourceSpecification:
+    return ResourceSpecification.model_validate(labels)
+
+
+FLOW_RUNS = _resource({"prefect.resource.id": "prefect.flow-run.*"})
 
 
 @dataclass(frozen=True)
@@ -54,10 +63,12 @@ class Patience:
     Attributes:
         completion: Overrides "two intervals" for every chain (tests); Prefect's minimum is 10 seconds.
         heartbeat: Silence after which a running flow is taken for dead.
+        repetition: A chain that goes on failing is told again after this long.
     """
 
     completion: timedelta | None = None
     heartbeat: timedelta = timedelta(seconds=HEARTBEAT_SECONDS * HEARTBEATS_MISSED)
+    repetition: timedelta = timedelta(hours=1)
 
 
 PATIENCE = Patience()
@@ -78,10 +89,13 @@ def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience: Patie
         for schedule in deployment.schedules
         if schedule.every is not None
     ]
+    scheduled = sorted({deployment.flow_name for deployment in file.deployments if deployment.schedules})
     return [
         *(_dead_mans_switch(flow, within, told.urgent, ui_url) for flow, within in watched),
         _zombies(patience.heartbeat),
-        _broken_runs(told.warning, ui_url),
+        _broken_chains(scheduled, patience.repetition, told.warning, ui_url),
+        *(_recovery(flow, patience.repetition, told.warning, ui_url) for flow in scheduled),
+        _broken_runs(scheduled, told.warning, ui_url),
     ]
 
 
@@ -94,8 +108,8 @@ def _dead_mans_switch(flow: str, within: timedelta, channels: Sequence[UUID], ui
         enabled=True,
         trigger=EventTrigger(
             expect=DONE,
-            match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
-            match_related=_resource({"prefect.resource.role": "flow", "prefect.resource.name": flow}),
+            match=FLOW_RUNS,
+            match_related=_flows(flow),
             posture=Posture.Proactive,
             threshold=1,
             within=within,
@@ -119,7 +133,7 @@ def _zombies(silence: timedelta) -> AutomationCore:
         trigger=EventTrigger(
             after={HEARTBEAT},
             expect={HEARTBEAT, *RESTING},
-            match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
+            match=FLOW_RUNS,
             for_each={"prefect.resource.id"},
             posture=Posture.Proactive,
             threshold=1,
@@ -135,29 +149,72 @@ def _zombies(silence: timedelta) -> AutomationCore:
     )
 
 
-def _broken_runs(channels: Sequence[UUID], ui_url: str) -> AutomationCore:
+def _broken_chains(
+    flows: Sequence[str], repetition: timedelta, channels: Sequence[UUID], ui_url: str
+) -> AutomationCore:
+    minutes = f"{repetition / timedelta(minutes=1):g}"
     return AutomationCore(
-        name="fks: a run has failed",
-        description="Tells people about every flow run that failed, crashed or timed out.",
+        name="fks: a chain has failed",
+        description=f"Tells people when a scheduled chain fails, and every {minutes} minutes while it goes on failing.",
         tags=[TAG],
         enabled=True,
-        trigger=EventTrigger(
-            expect=BROKEN,
-            match=_resource({"prefect.resource.id": "prefect.flow-run.*"}),
-            posture=Posture.Reactive,
-            threshold=1,
-        ),
+        trigger=_failing(flows, repetition),
         actions=_tell(
             channels,
             "⚠️ {{ flow.name }}: {{ flow_run.state.name }}",
-            "{{ flow.name }} ({{ flow_run.name }}): {{ flow_run.state.message }}\n"
-            f"{ui_url}/runs/flow-run/" + "{{ flow_run.id }}",
+            f"{BROKEN_RUN}\n{ui_url}{RUN_PAGE}\n"
+            f"While it goes on failing you are told every {minutes} minutes, and once when it works again.",
         ),
     )
 
 
-def _resource(labels: dict[str, str]) -> ResourceSpecification:
-    return ResourceSpecification.model_validate(labels)
+def _recovery(flow: str, repetition: timedelta, channels: Sequence[UUID], ui_url: str) -> AutomationCore:
+    done = EventTrigger(expect=DONE, match=FLOW_RUNS, match_related=_flows(flow), posture=Posture.Reactive, threshold=1)
+    return AutomationCore(
+        name=f"fks: {flow} works again",
+        description="Tells people once when a chain completes whose failure they were told of.",
+        tags=[TAG],
+        enabled=True,
+        trigger=SequenceTrigger(triggers=[_failing([flow], repetition), done], within=None),
+        actions=_tell(channels, "✅ {{ flow.name }} works again", "{{ flow_run.name }}\n" + ui_url + RUN_PAGE),
+    )
+
+
+def _failing(flows: Sequence[str], repetition: timedelta) -> EventTrigger:
+    """Fire at a flow's first failure, then once in each further `repetition` in which it fails.
+
+    The server counts by flow, in its database: starting it again repeats nothing.
+    """
+    return EventTrigger(
+        expect=BROKEN,
+        match=FLOW_RUNS,
+        match_related=_flows(*flows),
+        for_each={"related:flow:prefect.resource.id"},
+        posture=Posture.Reactive,
+        threshold=1,
+        within=repetition,
+    )
+
+
+def _broken_runs(scheduled: Sequence[str], channels: Sequence[UUID], ui_url: str) -> AutomationCore:
+    return AutomationCore(
+        name="fks: a run has failed",
+        description="Tells people about every run that failed, crashed or timed out, of a flow that has no schedule.",
+        tags=[TAG],
+        enabled=True,
+        trigger=EventTrigger(
+            expect=BROKEN,
+            match=FLOW_RUNS,
+            match_related=[_flows(f"!{flow}") for flow in scheduled],
+            posture=Posture.Reactive,
+            threshold=1,
+        ),
+        actions=_tell(channels, "⚠️ {{ flow.name }}: {{ flow_run.state.name }}", f"{BROKEN_RUN}\n{ui_url}{RUN_PAGE}"),
+    )
+
+
+def _flows(*names: str) -> ResourceSpecification:
+    return _resource({"prefect.resource.role": "flow", "prefect.resource.name": list(names)})
 
 
 def _tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes]:
@@ -170,18 +227,28 @@ def _tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes
 async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> None:
     """Make the server's automations those planned; ours that are no longer planned go, others' stay.
 
-    An update restarts the automation's waiting time. It changes only fields that were set, `enabled` among them: an
-    orderly stop switches the dead man's switch off.
+    An update restarts the automation's waiting time and counts, so one that only counts (failures that people were
+    told of) is left alone where nothing changed. It changes only fields that were set, `enabled` among them: an orderly
+    stop switches the dead man's switch off.
     """
     for automation in planned:
         existing = await client.read_automations_by_name(automation.name)
-        if existing:
-            await client.update_automation(existing[0].id, automation)
-        else:
+        if not existing:
             await client.create_automation(automation)
+        elif _waits(automation) or not _are_same(existing[0], automation):
+            await client.update_automation(existing[0].id, automation)
         for twin in existing[1:]:
             await client.delete_automation(twin.id)
     kept = {automation.name for automation in planned}
     for present in await client.read_automations():
         if TAG in present.tags and present.name not in kept:
             await client.delete_automation(present.id)
+
+
+def _waits(automation: AutomationCore) -> bool:
+    return isinstance(automation.trigger, EventTrigger) and automation.trigger.posture is Posture.Proactive
+
+
+def _are_same(present: Automation, planned: AutomationCore) -> bool:
+    fields = set(AutomationCore.model_fields)
+    return present.model_dump(mode="json", include=fields) == planned.model_dump(mode="json", include=fields)

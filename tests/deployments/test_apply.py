@@ -24,8 +24,10 @@ import time
 from prefect import flow
 
 @flow
-def quick():
-    """Do nothing."""
+def quick(broken: bool = False):
+    """Do nothing, or fail."""
+    if broken:
+        raise ValueError("no candles")
 
 @flow
 def broken():
@@ -55,7 +57,8 @@ from pydantic import SecretStr
 from deployments.apply import apply
 from deployments.automations import Patience
 from lib.settings import load_settings
-patience = Patience(completion=timedelta(seconds=float(sys.argv[2])), heartbeat=timedelta(seconds=12))
+completion, heartbeat, repetition = timedelta(seconds=float(sys.argv[2])), timedelta(seconds=12), timedelta(seconds=20)
+patience = Patience(completion, heartbeat, repetition)
 url = SecretStr("postgresql://fks:p%40ss%2Fword@127.0.0.1:5432/fks?application_name=fks")
 print(asyncio.run(apply(load_settings(), url, "http://ui", patience=patience, project=Path(sys.argv[1]))))
 """
@@ -148,6 +151,41 @@ def test_a_failed_run_is_reported_with_its_error(applied: PrefectServer, project
     assert f"http://ui/runs/flow-run/{runs_of(applied, 'broken')[0]['id']}" in text
 
 
+def test_a_chain_that_goes_on_failing_is_told_once_in_a_while_and_its_recovery_once(
+    applied: PrefectServer, project: Path, channel: WebhookServer
+) -> None:
+    def told(words: str) -> int:
+        return sum(words in text for text in channel.contents)
+
+    def run(*broken: bool) -> None:
+        source = f"""
+import sys
+sys.path.insert(0, {str(project)!r})
+from flows.chain import quick
+for broken in {broken}:
+    quick(broken, return_state=True)
+"""
+        applied.run_python(source)
+
+    run(True, True)
+    wait_until("the first failure is told", lambda: told("quick: Failed"))
+    applied.run_python(APPLY, str(project), "12")  # as the next `fks up` does: it forgets nothing
+    run(False, False)
+    wait_until("the recovery is told", lambda: told("quick works again"))
+    assert told("quick: Failed") == 1
+    first = next(text for text in channel.contents if "quick: Failed" in text)
+    assert "no candles" in first
+    assert "told every 0.333333 minutes, and once when it works again" in first
+
+    def is_told_again() -> bool:
+        run(True)
+        return told("quick: Failed") == 2
+
+    wait_until("a later failure is told again", is_told_again)
+    run(False)
+    wait_until("its end too", lambda: told("quick works again") == 2)
+
+
 def test_a_killed_run_is_marked_as_crashed_and_reported(
     applied: PrefectServer, project: Path, channel: WebhookServer
 ) -> None:
@@ -188,10 +226,16 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
     before = everything()
     assert sorted(before["queues"]) == ["critical:1", "default:5", "research:10"]
     assert before["deployments"] == ["every-20-seconds"]
-    assert before["automations"] == ["fks: a run has died", "fks: a run has failed", "fks: quick has stopped"]
+    assert before["automations"] == [
+        "fks: a chain has failed",
+        "fks: a run has died",
+        "fks: a run has failed",
+        "fks: quick has stopped",
+        "fks: quick works again",
+    ]
     assert before["blocks"] == ["fks-alert-team", "fks-database"]
 
-    assert before["enabled"] == ["True"] * 3
+    assert before["enabled"] == ["True"] * 5
 
     applied.api.disable_automations(DEAD_MANS_SWITCH)  # as an orderly stop does
     assert "False" in everything()["enabled"]
