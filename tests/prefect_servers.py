@@ -73,10 +73,10 @@ class PrefectServer:
         return done.stdout
 
     @contextmanager
-    def worker(self, name: str) -> Iterator[Child]:
-        """Run a worker of the pool `fks`."""
+    def worker(self, name: str, env: dict[str, str] | None = None) -> Iterator[Child]:
+        """Run a worker of the pool `fks`; `env` in place of the server's own for it and its runs."""
         command = [*PREFECT, "worker", "start", "--pool", "fks", "--name", name]
-        child = Child(name, command, environment.worker_environment(self.env), self.home / f"{name}.log")
+        child = Child(name, command, env or environment.worker_environment(self.env), self.home / f"{name}.log")
         child.start()
         try:
             yield child
