@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Protocol
 
+from lib.balances.flows import CashFlow
 from lib.market.book import OrderBook
 from lib.market.candles import Candle
 from lib.market.symbols import Symbol
@@ -107,6 +108,13 @@ class ExchangeAccount(Protocol):
 
     async def fetch_fills(self, symbol: str, from_id: int) -> Sequence[Fill]:
         """Return all fills of the symbol with an id >= `from_id`, rising by id (pages are followed)."""
+        ...
+
+    async def fetch_cash_flows(self, since: datetime) -> Sequence[CashFlow]:
+        """Return all deposits and withdrawals since then, also those under way, by time.
+
+        Raises `CredentialsRefused` where the key may not read them.
+        """
         ...
 
     async def close(self) -> None:

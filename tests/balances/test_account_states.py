@@ -29,7 +29,7 @@ async def test_cash_and_positions_are_those_of_the_last_import(desk: Desk) -> No
     desk.exchange.price(SOL="90")
     await desk.update()
     state = DatabaseStates(desk.engine).load_state(ACCOUNT)
-    assert (state.cash_free, state.cash_locked) == (Decimal("9799.8"), 0)
+    assert (state.cash_free, state.cash_locked) == (Decimal("9799.8"), Decimal(0))
     assert state.market_values == {"SOL/USDT": 180}
     assert state.equity == Decimal("9979.8")
     assert state.unrealized_pnl == Decimal("-20.2")

@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from lib.adapters.database import migrate, tables
 from lib.adapters.database.engine import make_engine
 
-TABLES = {"asset_prices", "balance_history", "cash_flows", "opening_balances", "breaks"}
+TABLES = {"asset_prices", "balance_history", "cash_flows", "cash_flow_imports", "opening_balances", "breaks"}
 AMOUNTS = ("cash_free", "cash_locked", "positions_value", "other_value", "equity", "unexplained_value")
 SNAPSHOT = {"at": "now()", "unpriced": "'{}'"}
 SNAPSHOT |= dict.fromkeys((*AMOUNTS, "unrealized_pnl", "realized_pnl", "day_flows"), "0")

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from lib.balances.flows import CashFlow
 from lib.portfolio.fills import Balance, Fill, Side
 from tests.portfolio.samples import ACCOUNT, START, make_fill
 
@@ -30,7 +31,8 @@ class HandExchange:
     Attributes:
         prices: What `fetch_prices` answers.
         asked: Symbols whose fills were asked for, with the first id, since the test last cleared it.
-        refusing: Errors by symbol, or under "prices" and "balances".
+        flows: What `fetch_cash_flows` answers.
+        refusing: Errors by symbol, or under "prices", "balances" and "cash flows".
         hidden: Fills that `fetch_fills` does not show (yet).
     """
 
@@ -41,6 +43,7 @@ class HandExchange:
         self.clock = clock
         self.totals = {asset: Decimal(total) for asset, total in totals.items()}
         self.fills: list[Fill] = []
+        self.flows: list[CashFlow] = []
         self.prices: dict[str, Decimal] = {}
         self.asked: list[tuple[str, int]] = []
         self.refusing: dict[str, Exception] = {}
@@ -81,6 +84,13 @@ class HandExchange:
             for fill in self.fills
             if fill.symbol == symbol and fill.fill_id >= from_id and fill.key not in self.hidden
         ]
+
+    async def fetch_cash_flows(self, since: datetime) -> Sequence[CashFlow]:
+        self._refuse("cash flows")
+        return [flow for flow in self.flows if flow.at >= since]
+
+    async def fetch_time(self) -> datetime:
+        return self.clock.now()
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -71,7 +71,7 @@ def _load_owner(connection: Connection, account: str) -> Account:
 
 def _load_asked_at(connection: Connection, account: str) -> datetime:
     """Return when an account without any balance was last imported."""
-    asked_at = connection.scalar(select(func.max(IMPORTS.c.asked_at)).where(IMPORTS.c.account == account))
+    asked_at: datetime | None = connection.scalar(select(func.max(IMPORTS.c.asked_at)).where(IMPORTS.c.account == account))
     if asked_at is None:
         raise OperatorError(
             f"Nothing is known yet of what account {account} holds. The next run of critical-path imports it; if that "

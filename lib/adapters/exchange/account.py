@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Any
 
 from lib.adapters.exchange.account_answers import find_newest_fill, to_balances, to_fills
 from lib.adapters.exchange.budget import LEFT_BY_FILLS_RATIO
+from lib.adapters.exchange.flows import fetch_cash_flows
 from lib.adapters.exchange.link import Link, Request
+from lib.balances.flows import CashFlow
 from lib.portfolio.fills import Balance, Fill
-from lib.units import to_milliseconds
 
 ACCOUNT_WEIGHT = 20
 FILLS_WEIGHT = 20
-FLOWS_WEIGHT = 1  # the wallet's endpoints have budgets of their own; ours is hardly touched
 MOST_FILLS = 1000
-MOST_FLOWS = 1000
-FLOWS_WINDOW = timedelta(days=89)  # Binance: less than 90 days between startTime and endTime
 
 
 class BinanceAccount:
@@ -52,19 +50,8 @@ class BinanceAccount:
             from_id = page[-1].fill_id + 1
 
     async def fetch_cash_flows(self, since: datetime) -> Sequence[CashFlow]:
-        """Return the spot wallet's deposits and withdrawals since then (pages and windows of 89 days are followed)."""
-        client, flows = self._link.client, list[CashFlow]()
-        kinds = (
-            ("deposits", client.sapiGetCapitalDepositHisrec, to_deposits),
-            ("withdrawals", client.sapiGetCapitalWithdrawHistory, to_withdrawals),
-        )
-        now = self._link.exchange_now()
-        while since < now:
-            until = min(since + FLOWS_WINDOW, now + timedelta(minutes=1))  # what is booked meanwhile belongs to it
-            for what, endpoint, check in kinds:
-                flows += await self._fetch_flows(f"{what} of {self.account}", endpoint, check, since, until)
-            since = until
-        return sorted({flow.flow_id: flow for flow in flows}.values(), key=lambda flow: (flow.at, flow.flow_id))
+        """Return the spot wallet's deposits and withdrawals since then, by time."""
+        return await fetch_cash_flows(self.link, self.account, since, self._ask)
 
     async def close(self) -> None:
         """Release connections."""
@@ -84,24 +71,6 @@ class BinanceAccount:
             limit=MOST_FILLS,
             latest=await self.link.latest_instant(find_newest_fill(answer)),
         )
-
-    async def _fetch_flows(
-        self,
-        what: str,
-        endpoint: Callable[[Mapping[str, Any]], Any],
-        check: Callable[..., list[CashFlow]],
-        since: datetime,
-        until: datetime,
-    ) -> list[CashFlow]:
-        window = {"startTime": to_milliseconds(since), "endTime": to_milliseconds(until), "limit": MOST_FLOWS}
-        flows: list[CashFlow] = []
-        offset = 0
-        while True:
-            answer = await self._ask(Request(what, FLOWS_WEIGHT, partial(endpoint, {**window, "offset": offset})))
-            flows += check(answer, where=f"{self._link.name} {what}", account=self.account, limit=MOST_FLOWS)
-            if len(answer) < MOST_FLOWS:
-                return flows
-            offset += MOST_FLOWS
 
     async def _ask(self, request: Request) -> Any:
         if self.link.clock_offset is None:

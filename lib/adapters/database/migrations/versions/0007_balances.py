@@ -87,6 +87,7 @@ def _create_cash_flows() -> None:
     )
     op.create_index("cash_flows_by_time", "cash_flows", ["account", "at"])
     op.create_index("cash_flows_by_counting", "cash_flows", ["account", "counted_at"])
+    op.create_table("cash_flow_imports", *_of_account(), *_needed(INSTANT, "asked_at"))
 
 
 def _create_breaks() -> None:
@@ -123,5 +124,5 @@ def _create_breaks() -> None:
 
 def downgrade() -> None:
     """Remove the tables."""
-    for table in ("breaks", "opening_balances", "cash_flows", "balance_history", "asset_prices"):
+    for table in ("breaks", "opening_balances", "cash_flow_imports", "cash_flows", "balance_history", "asset_prices"):
         op.drop_table(table)
