@@ -1,0 +1,205 @@
+"""Indicators of one series without gaps, compiled.
+
+Each writes `out[:n]` for `x[:n]`; `out[i]` uses nothing after `x[i]`, and is NaN during the warm-up. Window sums are
+added up anew for each bar: a running sum would carry a bad tick's rounding error for ever, and would depend on where
+the series begins. Their inner loops run over bars, so that they are vectorised.
+
+`contract` lets the processor multiply and add in one step, which halves the wait of the recursions; it is the only
+liberty taken with floating point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+
+TILE = 256  # bars at a time, so that a window's passes stay in the first cache
+FLAT_SHARE = 1e-10  # of the price; average moves below it are what is left of moves some 180 bars ago
+NEUTRAL_RSI = 50.0
+
+
+def compiled(function: Compiled) -> Compiled:
+    """Compile at the first call, or take what an earlier process compiled; runs without the interpreter's lock."""
+    compile_it: Any = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
+    callable_as_before: Compiled = compile_it(function)
+    return callable_as_before
+
+
+@compiled
+def blank(out: Floats, count: int) -> None:
+    """Write NaN to the first `count`."""
+    for i in range(min(count, out.shape[0])):
+        out[i] = np.nan
+
+
+@compiled
+def add_windows(out: Floats, x: Floats, begin: int, period: int) -> None:
+    """Write to `out[i]` the sum of the `period` values up to `x[begin + i]`; four a pass, for the sake of memory."""
+    bars = out.shape[0]
+    for i in range(bars):
+        out[i] = 0.0
+    whole = period - period % 4
+    for back in range(0, whole, 4):
+        a, b = x[begin - back : begin - back + bars], x[begin - back - 1 : begin - back - 1 + bars]
+        c, d = x[begin - back - 2 : begin - back - 2 + bars], x[begin - back - 3 : begin - back - 3 + bars]
+        for i in range(bars):
+            out[i] += (a[i] + b[i]) + (c[i] + d[i])
+    for back in range(whole, period):
+        a = x[begin - back : begin - back + bars]
+        for i in range(bars):
+            out[i] += a[i]
+
+
+@compiled
+def add_squares(out: Floats, x: Floats, mean: Floats, begin: int, period: int) -> None:
+    """The same of squared distances from `mean[i]`."""
+    bars = out.shape[0]
+    for i in range(bars):
+        out[i] = 0.0
+    whole = period - period % 4
+    for back in range(0, whole, 4):
+        a, b = x[begin - back : begin - back + bars], x[begin - back - 1 : begin - back - 1 + bars]
+        c, d = x[begin - back - 2 : begin - back - 2 + bars], x[begin - back - 3 : begin - back - 3 + bars]
+        for i in range(bars):
+            m = mean[i]
+            out[i] += ((a[i] - m) ** 2 + (b[i] - m) ** 2) + ((c[i] - m) ** 2 + (d[i] - m) ** 2)
+    for back in range(whole, period):
+        a = x[begin - back : begin - back + bars]
+        for i in range(bars):
+            out[i] += (a[i] - mean[i]) ** 2
+
+
+@compiled
+def take_extreme(out: Floats, x: Floats, sign: float) -> None:
+    """Let `x[i]` replace `out[i]` where it is larger (sign 1) or smaller (sign -1)."""
+    for i in range(out.shape[0]):
+        out[i] = x[i] if (x[i] - out[i]) * sign > 0 else out[i]
+
+
+@compiled
+def fill_sma(x: Floats, period: int, out: Floats) -> None:
+    """Mean of the last `period`."""
+    blank(out, period - 1)
+    for begin in range(period - 1, x.shape[0], TILE):
+        part = out[begin : min(begin + TILE, x.shape[0])]
+        add_windows(part, x, begin, period)
+        for i in range(part.shape[0]):
+            part[i] /= float(period)
+
+
+@compiled
+def fill_bands(x: Floats, mean: Floats, period: int, deviations: float, lower: Floats, upper: Floats) -> None:
+    """Mean less and plus `deviations` population deviations of the last `period`, taken around their mean."""
+    blank(lower, period - 1)
+    blank(upper, period - 1)
+    scale = deviations / np.sqrt(float(period))
+    for begin in range(period - 1, x.shape[0], TILE):
+        end = min(begin + TILE, x.shape[0])
+        low, middle, high = lower[begin:end], mean[begin:end], upper[begin:end]
+        add_squares(high, x, middle, begin, period)
+        for i in range(high.shape[0]):
+            width = scale * np.sqrt(high[i])
+            low[i] = middle[i] - width
+            high[i] = middle[i] + width
+
+
+@compiled
+def fill_extreme(x: Floats, period: int, sign: float, out: Floats) -> None:
+    """Largest (sign 1) or smallest (sign -1) of the last `period`."""
+    blank(out, period - 1)
+    for begin in range(period - 1, x.shape[0], TILE):
+        end = min(begin + TILE, x.shape[0])
+        part = out[begin:end]
+        part[:] = x[begin:end]
+        for back in range(1, period):
+            take_extreme(part, x[begin - back : end - back], sign)
+
+
+@compiled
+def fill_smoothed(x: Floats, begin: int, period: int, weight: float, out: Floats) -> None:
+    """``out[i] = weight * x[i] + (1 - weight) * out[i - 1]``, from the mean of the `period` values at `begin` on."""
+    first = begin + period - 1
+    blank(out, first)
+    if x.shape[0] <= first:
+        return
+    smoothed = 0.0
+    for i in range(begin, first + 1):
+        smoothed += x[i]
+    smoothed /= period
+    out[first] = smoothed
+    keep = 1.0 - weight
+    for i in range(first + 1, x.shape[0]):
+        smoothed = keep * smoothed + weight * x[i]
+        out[i] = smoothed
+
+
+@compiled
+def fill_ema(x: Floats, begin: int, period: int, out: Floats) -> None:
+    """`fill_smoothed` with the weight of an exponential mean."""
+    fill_smoothed(x, begin, period, 2.0 / (period + 1.0), out)
+
+
+@compiled
+def to_rsi(gain: float, loss: float, price: float) -> float:
+    """Return the index of average moves, which are neutral where they are next to nothing."""
+    moves = gain + loss
+    return 100.0 * (gain / moves) if moves > FLAT_SHARE * abs(price) else NEUTRAL_RSI
+
+
+@compiled
+def fill_rsi(x: Floats, period: int, out: Floats) -> None:
+    """Wilder's index of the moves from one value to the next."""
+    blank(out, period)
+    if x.shape[0] <= period:
+        return
+    gain = loss = 0.0
+    for i in range(1, period + 1):
+        move = x[i] - x[i - 1]
+        gain += max(move, 0.0)
+        loss += max(-move, 0.0)
+    gain /= period
+    loss /= period
+    out[period] = to_rsi(gain, loss, x[period])
+    weight = 1.0 / period
+    keep = 1.0 - weight
+    for i in range(period + 1, x.shape[0]):
+        move = x[i] - x[i - 1]
+        gain = keep * gain + weight * max(move, 0.0)
+        loss = keep * loss + weight * max(-move, 0.0)
+        out[i] = to_rsi(gain, loss, x[i])
+
+
+@compiled
+def fill_atr(high: Floats, low: Floats, close: Floats, period: int, ranges: Floats, out: Floats) -> None:
+    """`ranges` is room for the true ranges."""
+    for i in range(1, close.shape[0]):
+        before = close[i - 1]
+        ranges[i] = max(high[i], before) - min(low[i], before)
+    fill_smoothed(ranges[: close.shape[0]], 1, period, 1.0 / period, out)
+
+
+@compiled
+def fill_macd(
+    x: Floats,
+    fast: int,
+    slow: int,
+    signal: int,
+    slow_ema: Floats,
+    out_line: Floats,
+    out_signal: Floats,
+    out_histogram: Floats,
+) -> None:
+    """`slow_ema` is that of `x`. Line from the bar `slow` - 1, signal `signal` - 1 bars later."""
+    fill_ema(x, slow - fast, fast, out_line)
+    for i in range(x.shape[0]):
+        out_line[i] -= slow_ema[i]
+    fill_ema(out_line, slow - 1, signal, out_signal)
+    for i in range(x.shape[0]):
+        out_histogram[i] = out_line[i] - out_signal[i]
