@@ -128,12 +128,19 @@ class Backlog:
         oldest_at: When the oldest of them was created.
         resume_at: Not before.
         reason: Why the last attempt failed; empty when there was none.
+        passed_by: How many of them nobody waits for, because others went through meanwhile or people have the text.
     """
 
     waiting: int
     oldest_at: datetime
     resume_at: datetime
     reason: str
+    passed_by: int = 0
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether the channel itself fails, and not only some of its messages."""
+        return bool(self.reason) and self.passed_by < self.waiting
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,10 @@ def send_notifications(
 
 
 def _to_item(report: ChannelReport, now: datetime) -> Item:
-    """A channel fails when something was given up, or when its last sending failed and messages wait for it."""
+    """A channel fails when it delivered nothing, and messages were given up or wait because it does not answer.
+
+    Where others go through it is partial: a message that only it cannot take does not make every run a failed one.
+    """
     waiting = report.backlog
     words = [f"{report.delivered} delivered"] if report.delivered else []
     if waiting:
@@ -112,10 +115,15 @@ def _to_item(report: ChannelReport, now: datetime) -> Item:
     if report.given_up:
         titles = "; ".join(f"{title}: {reason}" for title, reason in report.given_up[:3])
         words.append(f"{len(report.given_up)} given up ({titles})")
-    status = Status.OK if report.delivered else Status.SKIPPED
-    if report.given_up or (waiting and waiting.reason):
-        status = Status.FAILED
-    return Item(name=report.name, status=status, detail=", ".join(words) or "nothing to send")
+    return Item(name=report.name, status=_find_status(report), detail=", ".join(words) or "nothing to send")
+
+
+def _find_status(report: ChannelReport) -> Status:
+    waiting = report.backlog
+    if not report.given_up and not (waiting and waiting.reason):
+        return Status.OK if report.delivered else Status.SKIPPED
+    fails = bool(report.given_up) or (waiting is not None and waiting.is_blocked)
+    return Status.FAILED if fails and not report.delivered else Status.PARTIAL
 
 
 def _format_age(result: TaskResult, message: Undelivered) -> str:

@@ -14,9 +14,10 @@ from sqlalchemy import text
 from lib.adapters.channels import make_channel
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.notifications import NotificationStore
-from lib.notifications.channels import Subscriber
+from lib.notifications.channels import Answer, FilePlace, SendOutcome, Subscriber
 from lib.notifications.delivery import ChannelReport, Pace, deliver_due
 from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.parts import Part
 from tests.webhooks import WebhookServer
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -58,6 +59,26 @@ def make_message(title: str = "🛑 STOP LOSS triggered: SOL/USDT", **given: Any
 
 def make_urgent(title: str = "🛑 STOP LOSS triggered: SOL/USDT", **given: Any) -> Message:
     return make_message(title, severity=Severity.URGENT, **given)
+
+
+class PickyChannel:
+    """Takes every message but those it cannot deliver, and says each time that it is unavailable."""
+
+    name = "mail"
+    max_characters = 5000
+    file_place = FilePlace.NOWHERE
+
+    def __init__(self, *undeliverable: str) -> None:
+        self.undeliverable = set(undeliverable)
+        self.tried: list[str] = []
+        self.taken: list[str] = []
+
+    def send(self, part: Part, severity: Severity) -> SendOutcome:
+        self.tried.append(part.title)
+        if part.title in self.undeliverable:
+            return SendOutcome(Answer.UNAVAILABLE, "no answer")
+        self.taken.append(part.title)
+        return SendOutcome(Answer.DELIVERED)
 
 
 def titles(webhooks: WebhookServer) -> list[str]:

@@ -2,30 +2,9 @@
 
 from __future__ import annotations
 
-from lib.notifications.channels import Answer, FilePlace, SendOutcome, Subscriber
+from lib.notifications.channels import Subscriber
 from lib.notifications.messages import Severity
-from lib.notifications.parts import Part
-from tests.notifications.samples import PostOffice
-
-
-class PickyChannel:
-    """Takes every message but those it cannot deliver, and says each time that it is unavailable."""
-
-    name = "mail"
-    max_characters = 5000
-    file_place = FilePlace.NOWHERE
-
-    def __init__(self, *undeliverable: str) -> None:
-        self.undeliverable = set(undeliverable)
-        self.tried: list[str] = []
-        self.taken: list[str] = []
-
-    def send(self, part: Part, severity: Severity) -> SendOutcome:
-        self.tried.append(part.title)
-        if part.title in self.undeliverable:
-            return SendOutcome(Answer.UNAVAILABLE, "no answer")
-        self.taken.append(part.title)
-        return SendOutcome(Answer.DELIVERED)
+from tests.notifications.samples import PickyChannel, PostOffice
 
 
 def deliver_every_five_minutes(office: PostOffice, channel: PickyChannel, passes: int) -> None:

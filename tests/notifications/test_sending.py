@@ -11,7 +11,7 @@ from lib.notifications.messages import MessageType, Severity
 from lib.notifications.sending import NotificationsResult, send_notifications
 from lib.notifications.texts import write_note
 from lib.results import Status
-from tests.notifications.samples import PostOffice
+from tests.notifications.samples import PickyChannel, PostOffice
 from tests.webhooks import TOKEN, WebhookServer
 
 
@@ -85,6 +85,28 @@ def test_the_task_fails_when_every_channel_fails_and_nothing_is_lost(
     post_office.clock.pass_by(minutes=5)
     assert send(post_office, discord).status is Status.OK
     assert len(webhooks.messages) == 1
+
+
+def test_a_message_that_its_only_channel_cannot_take_makes_no_run_fail_once_others_went_by(
+    post_office: PostOffice,
+) -> None:
+    mail = PickyChannel("bad")
+    post_office.record("bad", "second")
+    for _ in range(2):
+        with pytest.raises(AllItemsFailed, match="mail: 2 waiting"):
+            send(post_office, Subscriber(mail))
+        post_office.clock.pass_by(minutes=5)
+    results = []
+    for _ in range(4):
+        post_office.clock.pass_by(minutes=5)
+        results.append(send(post_office, Subscriber(mail)))
+    post_office.record("third")
+    results.append(send(post_office, Subscriber(mail)))
+
+    assert mail.taken == ["second", "third"]
+    assert {result.status for result in results} == {Status.PARTIAL}
+    assert "1 waiting, next attempt 12:" in results[-2].items[0].detail
+    assert "no answer" in results[-2].items[0].detail
 
 
 def test_being_asked_to_wait_is_no_failure(post_office: PostOffice, webhooks: WebhookServer) -> None:

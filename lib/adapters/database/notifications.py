@@ -69,7 +69,8 @@ CLAIM = text(f"""
 BACKLOG = text(f"""
     SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at,
         coalesce(max(next_attempt_at) FILTER (WHERE NOT {NOBODY_WAITS}), min(next_attempt_at)) AS resume_at,
-        (array_agg(last_error ORDER BY priority, notification_id))[1] AS reason
+        (array_agg(last_error ORDER BY {NOBODY_WAITS}, priority, notification_id))[1] AS reason,
+        count(*) FILTER (WHERE {NOBODY_WAITS}) AS passed_by
     FROM notification_deliveries AS waiting JOIN notifications AS message USING (notification_id)
     WHERE state IN ('pending', 'in_doubt')
     GROUP BY channel
@@ -210,7 +211,7 @@ class NotificationStore:
         """Return what waits, by channel."""
         with database_errors("counting waiting messages"), self._begin() as connection:
             return {
-                row.channel: Backlog(row.waiting, row.oldest_at, row.resume_at, row.reason)
+                row.channel: Backlog(row.waiting, row.oldest_at, row.resume_at, row.reason, row.passed_by)
                 for row in connection.execute(BACKLOG)
             }
 
