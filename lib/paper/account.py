@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
+from lib.balances.flows import CashFlow, FlowKind
 from lib.errors import OrderRefused, SymbolHalted
 from lib.market.book import OrderBook
 from lib.market.symbols import SymbolStatus
@@ -78,6 +80,11 @@ class PaperAccount:
         """Return all fills of the symbol with an id >= `from_id`, rising by id."""
         return await asyncio.to_thread(self._store.load_fills, self.account, symbol, from_id)
 
+    async def fetch_cash_flows(self, since: datetime) -> Sequence[CashFlow]:
+        """Return what was brought in and taken out since then, by time."""
+        transfers = await asyncio.to_thread(self._store.load_transfers, self.account, since)
+        return [self._to_flow(transfer) for transfer in transfers]
+
     async def close(self) -> None:
         """Nothing is open."""
 
@@ -93,6 +100,11 @@ class PaperAccount:
         book = await self._books.fetch_book(wish.symbol)
         await asyncio.to_thread(self._store.save_transfer, self.account, self._start)
         return await asyncio.to_thread(self._fill, wish, book, listing)
+
+    def _to_flow(self, transfer: Transfer) -> CashFlow:
+        kind = FlowKind.DEPOSIT if transfer.amount > 0 else FlowKind.WITHDRAWAL
+        flow_id = f"{kind}:{transfer.transfer_id}"
+        return CashFlow(self.account, flow_id, kind, transfer.asset, transfer.amount, transfer.at, is_booked=True)
 
     def _fill(self, wish: Wish, book: OrderBook, listing: Listing) -> PaperOrder:
         with self._store.open_books(self.account) as books:

@@ -7,11 +7,13 @@ from decimal import Decimal
 
 import pytest
 
+from lib.balances.flows import FlowKind
 from lib.errors import ExchangeUnavailable, OrderRefused, SymbolHalted
 from lib.paper.account import PaperAccount, Wish
 from lib.platform import Platform
 from lib.portfolio.fills import Side
 from lib.tasks import market, portfolio
+from lib.units import EPOCH
 from tests.platforms import World
 
 FEE = Decimal("0.001")
@@ -128,4 +130,6 @@ async def test_paper_accounts_begin_once_and_keep_apart(world: World, monkeypatc
     async with world.platform() as platform:
         mine, others = await paper_of(platform).fetch_balances(), await platform.accounts["other"].fetch_balances()
     assert Decimal(9_800) < mine["USDT"].free < Decimal(10_000)
+        (flow,) = await platform.accounts["other"].fetch_cash_flows(EPOCH)
     assert {name: one.free for name, one in others.items()} == {"USDT": Decimal(500)}
+    assert (flow.kind, flow.asset, flow.amount, flow.is_booked) == (FlowKind.DEPOSIT, "USDT", Decimal(500), True)
