@@ -129,7 +129,7 @@ async def test_paper_accounts_begin_once_and_keep_apart(world: World, monkeypatc
     monkeypatch.setenv("FKS_ACCOUNTS__PAPER__PAPER_CASH", "77")  # it has begun already
     async with world.platform() as platform:
         mine, others = await paper_of(platform).fetch_balances(), await platform.accounts["other"].fetch_balances()
-    assert Decimal(9_800) < mine["USDT"].free < Decimal(10_000)
         (flow,) = await platform.accounts["other"].fetch_cash_flows(EPOCH)
+    assert Decimal(9_800) < mine["USDT"].free < Decimal(10_000)
     assert {name: one.free for name, one in others.items()} == {"USDT": Decimal(500)}
     assert (flow.kind, flow.asset, flow.amount, flow.is_booked) == (FlowKind.DEPOSIT, "USDT", Decimal(500), True)
