@@ -109,7 +109,7 @@ class RiskAssessment:
 
     Attributes:
         level: The highest level of the rules that fired; without any, LOW when something is held and NONE when not.
-        fired: The rules that fired, highest level first.
+        fired: The rules that fired, highest level first; of one level the loss first.
         exposure_ratio: Market value / equity; None when equity is not above zero.
         loss_ratio: Unrealized loss / equity, 0 for a profit; None when equity is not above zero.
         shares: Market value / equity of each position, largest first; empty when equity is not above zero.
@@ -167,8 +167,8 @@ def assess_risk(state: AccountState, limits: RiskLimits) -> RiskAssessment:
 
 def _apply(exposure: Decimal, loss: Decimal, shares: Mapping[str, Decimal], limits: RiskLimits) -> list[FiredRule]:
     graded = (
-        (Rule.EXPOSURE, exposure, limits.high_exposure, limits.medium_exposure),
         (Rule.LOSS, loss, limits.high_loss, limits.medium_loss),
+        (Rule.EXPOSURE, exposure, limits.high_exposure, limits.medium_exposure),
     )
     fired = []
     for rule, value, high, medium in graded:
