@@ -12,6 +12,7 @@ and a waiter starts `MARGIN` late, so that a clock a little fast does not charge
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -121,7 +122,9 @@ class WeightBudget:
         self._max_wait = max_wait
         self._clock = clock
         self._sleep = sleep
-        self._turn = asyncio.Lock()  # one asks the database, the others queue: in order, and without a stampede
+        # Of equal urgency one asks the database, the others queue: in order, and without a stampede. What is more
+        # urgent has a queue of its own: weight is left for it while candles wait for the next minute.
+        self._turns: defaultdict[float, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._newest = Taken(EPOCH, 0)
 
     async def acquire(self, weight: int, *, leave_ratio: float = 0.0) -> Taken:
@@ -136,7 +139,7 @@ class WeightBudget:
             DatabaseUnavailable: The shared sums cannot be reached.
         """
         limit = int(self._limit * (1 - leave_ratio))
-        async with self._turn:
+        async with self._turns[leave_ratio]:
             waited = timedelta()
             while True:
                 now = self._clock.now()

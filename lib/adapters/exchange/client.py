@@ -32,7 +32,7 @@ class Venue:
         url: Base URL of a Binance-like server ("http://127.0.0.1:4280"); None for the exchange's own.
         sandbox: Use the exchange's test network.
         timeout_seconds: Of one request.
-        concurrency: Requests in flight in this process.
+        concurrency: Requests for candles or fills in flight in this process; the few others wait for no slot.
         weight_per_minute: Request weight of this address, shared by all processes (Binance-like venues).
         max_wait_seconds: A longer wait for weight, or for the end of a pause, raises `RateLimited` instead.
     """

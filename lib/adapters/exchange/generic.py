@@ -28,6 +28,7 @@ import ccxt.async_support as ccxt
 
 from lib.adapters.exchange.answers import refuse, to_instant, to_list, to_object
 from lib.adapters.exchange.book_answers import to_book
+from lib.adapters.exchange.budget import LEFT_BY_CANDLES_RATIO
 from lib.adapters.exchange.link import Link, Request
 from lib.adapters.exchange.market_answers import Checked, to_page
 from lib.errors import SettingsError, UnknownSymbol
@@ -103,7 +104,7 @@ class GenericExchange:
         where = f"{self.name} {what}"
         since_ms = None if since is None else to_milliseconds(since)
         call = partial(self._client.fetch_ohlcv, symbol, timeframe, since_ms, limit)
-        rows = to_list(await self._ask(what, call, symbol), where)
+        rows = to_list(await self.link.send(Request(what, 0, call, symbol, LEFT_BY_CANDLES_RATIO)), where)
         return [_to_candle(row, where, timeframe) for row in rows]
 
     async def fetch_prices(self) -> Mapping[str, Decimal]:

@@ -37,7 +37,8 @@ class Request:
         weight: What the exchange charges for it.
         call: Sends it.
         symbol: The symbol asked for, if one is.
-        leave_ratio: Share of each minute's weight that it leaves to more urgent requests.
+        leave_ratio: Share of each minute's weight that it leaves to more urgent requests. Zero makes it one of those:
+            it waits for no slot either, since requests that wait for weight may hold them all.
     """
 
     what: str
@@ -124,6 +125,8 @@ class Link:
         Raises:
             FksError: As `lib.ports.Exchange` says.
         """
+        if not request.leave_ratio:
+            return await self._send(request, may_repeat=True)
         async with self._slots:
             return await self._send(request, may_repeat=True)
 
@@ -132,8 +135,21 @@ class Link:
 
         The answer is taken to hold for the middle of the request's round trip. Zero where the exchange does not tell.
         """
-        async with self._slots:
-            return await self._measure_offset()
+        if not self.client.has.get("fetchTime"):
+            self.clock_offset = timedelta()
+            return self.clock_offset
+        like_binance = is_like_binance(self.client)
+
+        async def ask() -> tuple[datetime, Any, datetime]:
+            sent_at = self._clock.now()
+            answer = await (self.client.publicGetTime() if like_binance else self.client.fetch_time())
+            return sent_at, answer, self._clock.now()
+
+        weight = TIME_WEIGHT if like_binance else 0
+        sent_at, answer, received_at = await self._send(Request("its time", weight, ask), may_repeat=False)
+        to_time = answers.to_server_time if like_binance else answers.to_instant
+        self.clock_offset = to_time(answer, f"time of {self.name}") - (sent_at + (received_at - sent_at) / 2)
+        return self.clock_offset
 
     async def latest_instant(self, told_ms: int) -> datetime:
         """Return the instant after which nothing can have happened on the exchange yet.
@@ -170,7 +186,7 @@ class Link:
         if not may_repeat or not (clock_refused or paused_shortly):
             raise failure
         if clock_refused:
-            offset = await self._measure_offset()
+            offset = await self.measure_offset()
             logger.warning(
                 "%s refused our timestamp; its clock is %+.3f s from ours.", self.name, offset.total_seconds()
             )
@@ -196,20 +212,3 @@ class Link:
         )
         logger.warning(message)  # also where the pause is short, and the request is repeated without a word
         return RateLimited(message, retry_at=pause.until, banned=pause.banned)
-
-    async def _measure_offset(self) -> timedelta:
-        if not self.client.has.get("fetchTime"):
-            self.clock_offset = timedelta()
-            return self.clock_offset
-        like_binance = is_like_binance(self.client)
-
-        async def ask() -> tuple[datetime, Any, datetime]:
-            sent_at = self._clock.now()
-            answer = await (self.client.publicGetTime() if like_binance else self.client.fetch_time())
-            return sent_at, answer, self._clock.now()
-
-        weight = TIME_WEIGHT if like_binance else 0
-        sent_at, answer, received_at = await self._send(Request("its time", weight, ask), may_repeat=False)
-        to_time = answers.to_server_time if like_binance else answers.to_instant
-        self.clock_offset = to_time(answer, f"time of {self.name}") - (sent_at + (received_at - sent_at) / 2)
-        return self.clock_offset

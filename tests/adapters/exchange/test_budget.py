@@ -166,6 +166,59 @@ async def test_prices_are_told_after_the_first_import_of_hundreds_of_symbols(
         await exchange.close()
 
 
+class Waiting:
+    """Waits for weight until the test lets time go on."""
+
+    def __init__(self, clock: DrivenClock) -> None:
+        self.clock, self.begun, self.over = clock, asyncio.Event(), asyncio.Event()
+
+    async def sleep(self, seconds: float) -> None:
+        self.begun.set()
+        await self.over.wait()
+        self.clock.instant = max(self.clock.instant, NEXT + MARGIN)
+
+
+async def test_prices_and_the_time_pass_candles_that_wait_for_the_next_minute(
+    ledger: BudgetStore, clock: DrivenClock, peer: Peer
+) -> None:
+    waiting = Waiting(clock)
+    peer.reply("klines", [])
+    peer.reply("ticker/price", [{"symbol": "BTCUSDT", "price": "1.0"}])
+    venue = Venue("simulator", peer.url, weight_per_minute=100, concurrency=3, max_wait_seconds=60)
+    exchange = make_exchange(venue, ledger=ledger, clock=clock, known_symbols=lambda: ["BTC/USDT"], sleep=waiting.sleep)
+    try:
+        candles = [asyncio.create_task(exchange.fetch_candles("BTC/USDT", "5m", NOW)) for _ in range(50)]
+        await waiting.begun.wait()
+        async with asyncio.timeout(10):
+            assert await exchange.fetch_prices() == {"BTC/USDT": 1}
+            await exchange.fetch_time()
+        assert sum(task.done() for task in candles) == 45
+        waiting.over.set()
+        await asyncio.gather(*candles)
+    finally:
+        await exchange.close()
+
+
+async def test_balances_pass_fills_that_wait_for_the_next_minute(
+    ledger: BudgetStore, clock: DrivenClock, peer: Peer
+) -> None:
+    waiting = Waiting(clock)
+    peer.reply("account", {"balances": []})
+    peer.reply("myTrades", [])
+    venue = Venue("simulator", peer.url, weight_per_minute=1000, concurrency=3, max_wait_seconds=60)
+    account = make_account(venue, "main", "key", "secret", ledger=ledger, clock=clock, sleep=waiting.sleep)
+    try:
+        await account.fetch_balances()
+        fills = [asyncio.create_task(account.fetch_fills(f"S{number}/USDT", 0)) for number in range(60)]
+        await waiting.begun.wait()
+        async with asyncio.timeout(10):
+            assert await account.fetch_balances() == {}
+        waiting.over.set()
+        await asyncio.gather(*fills)
+    finally:
+        await account.close()
+
+
 async def test_a_long_wait_is_an_error_that_says_until_when(ledger: BudgetStore, clock: DrivenClock) -> None:
     clock.instant = MINUTE + seconds(10)
     budget = budget_of(ledger, clock)
