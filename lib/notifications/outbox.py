@@ -126,7 +126,7 @@ class Backlog:
     Attributes:
         waiting: Messages neither delivered nor given up.
         oldest_at: When the oldest of them was created.
-        resume_at: Not before.
+        resume_at: Not before; a sender at work has until then, if it is not dead.
         reason: Why the last attempt failed; empty when there was none.
         passed_by: How many of them nobody waits for, because others went through meanwhile or people have the text.
     """

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from lib.notifications.channels import Subscriber
 from lib.notifications.messages import Message, Severity
 from lib.notifications.outbox import DeliveryQueue, DeliveryState, Route
+from lib.units import EPOCH
 
 BATCH = 500
 ESCALATION_WINDOW = timedelta(days=3)
@@ -40,35 +42,70 @@ def find_channels(message: Message, subscribers: Sequence[Subscriber]) -> list[s
     return wanted
 
 
+@dataclass(frozen=True)
+class Escalation:
+    """The channel an urgent message goes to next, and from when on."""
+
+    channel: str
+    due_at: datetime
+
+
 def escalate(
     queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime, after: timedelta
 ) -> frozenset[str]:
     """Hand urgent messages on that are stuck on their channel; returns the channels that got some."""
-    order = [subscriber.name for subscriber in sort_by_escalation(subscribers)]
     onward = {
-        key: [channel]
-        for key, routes in queue.load_urgent(now - ESCALATION_WINDOW).items()
-        if (channel := find_escalation(routes, order, now, after))
+        key: [escalation.channel]
+        for key, escalation in _find_escalations(queue, subscribers, now, after).items()
+        if escalation.due_at <= now
     }
     if onward:
         queue.save_routes(onward, now)
     return frozenset(channel for channels in onward.values() for channel in channels)
 
 
-def find_escalation(routes: Sequence[Route], order: Sequence[str], now: datetime, after: timedelta) -> str | None:
-    """Return the channel an urgent message goes to next, or None.
+def find_next_due(
+    queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime, after: timedelta
+) -> datetime | None:
+    """Return when a delivery pass next has something to do, now at the earliest; None when nothing waits.
+
+    Something is a message whose channel may be tried again, an urgent one that goes on to another channel, or one
+    that was recorded since the last pass.
+    """
+    if not subscribers:
+        return None
+    names = {subscriber.name for subscriber in subscribers}
+    due = [backlog.resume_at for name, backlog in queue.load_backlog().items() if name in names]
+    due += [escalation.due_at for escalation in _find_escalations(queue, subscribers, now, after).values()]
+    if queue.load_unrouted(1):
+        due.append(now)
+    return max(now, min(due)) if due else None
+
+
+def _find_escalations(
+    queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime, after: timedelta
+) -> dict[int, Escalation]:
+    order = [subscriber.name for subscriber in sort_by_escalation(subscribers)]
+    urgent = queue.load_urgent(now - ESCALATION_WINDOW)
+    found = {key: find_escalation(routes, order, after) for key, routes in urgent.items()}
+    return {key: escalation for key, escalation in found.items() if escalation}
+
+
+def find_escalation(routes: Sequence[Route], order: Sequence[str], after: timedelta) -> Escalation | None:
+    """Return where an urgent message goes next unless it is delivered before, or None.
 
     Beginning with the first channel in `order` that has it: one that has not delivered `after` this long, or gave up,
     passes it to the next, whether that one subscribed to it or not.
     """
     held = {route.channel: route for route in routes}
     first = next((place for place, name in enumerate(order) if name in held), 0)
+    due_at = EPOCH
     for name in order[first:]:
         route = held.get(name)
         if route is None:
-            return name
+            return Escalation(name, due_at)
         if route.state is DeliveryState.DELIVERED:
             return None
-        if route.state is not DeliveryState.FAILED and now - route.since < after:
-            return None
+        if route.state is not DeliveryState.FAILED:
+            due_at = max(due_at, route.since + after)
     return None

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from lib.notifications.outbox import DeliveryState, Route
-from lib.notifications.routing import find_escalation
+from lib.notifications.routing import Escalation, find_escalation
 from tests.notifications.samples import NOON
 
 ORDER = ["discord", "email", "phone"]
@@ -35,4 +35,17 @@ def route(channel: str, state: DeliveryState, seconds_ago: int) -> Route:
     ],
 )
 def test_an_urgent_message_goes_on_when(routes: list[Route], expected: str | None) -> None:
-    assert find_escalation(routes, ORDER, NOON, TWO_MINUTES) == expected
+    found = find_escalation(routes, ORDER, TWO_MINUTES)
+    assert (found.channel if found and found.due_at <= NOON else None) == expected
+
+
+@pytest.mark.parametrize(
+    ("routes", "channel", "seconds"),
+    [
+        ([route("discord", PENDING, 30)], "email", 90),
+        ([route("discord", PENDING, 240), route("email", PENDING, 119)], "phone", 1),
+        ([route("discord", FAILED, 1), route("email", PENDING, 20)], "phone", 100),
+    ],
+)
+def test_when_it_will_go_on_is_known_before(routes: list[Route], channel: str, seconds: int) -> None:
+    assert find_escalation(routes, ORDER, TWO_MINUTES) == Escalation(channel, NOON + timedelta(seconds=seconds))

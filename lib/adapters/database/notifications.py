@@ -68,7 +68,9 @@ CLAIM = text(f"""
 """)  # noqa: S608 - made of constants of this module only
 BACKLOG = text(f"""
     SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at,
-        coalesce(max(next_attempt_at) FILTER (WHERE NOT {NOBODY_WAITS}), min(next_attempt_at)) AS resume_at,
+        greatest(
+            coalesce(max(next_attempt_at) FILTER (WHERE NOT {NOBODY_WAITS}), min(next_attempt_at)), max(claimed_until)
+        ) AS resume_at,
         (array_agg(last_error ORDER BY {NOBODY_WAITS}, priority, notification_id))[1] AS reason,
         count(*) FILTER (WHERE {NOBODY_WAITS}) AS passed_by
     FROM notification_deliveries AS waiting JOIN notifications AS message USING (notification_id)
