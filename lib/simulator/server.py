@@ -83,7 +83,7 @@ def create_app(config: SimulatorConfig) -> web.Application:
     app[CHARGES], app[LISTING] = {}, []
     public_api.add_routes(app, market, config.weight_limit_per_minute)
     control_api.add_routes(app, market, faults, budget, counts)
-    feed.add_routes(app, clock, config.seed)
+    feed.add_routes(app, market.source, clock, config.seed)
     private_api.add_routes(
         app, private_api.open_exchange(market, clock, faults, config.state_path, demo_account=config.demo_account)
     )

@@ -34,7 +34,7 @@ class NewsArticleRow(SQLModel, table=True):
     published_at: datetime = Field(sa_type=INSTANT)
     dated_by: str = Field(sa_type=Text)
     fetched_at: datetime = Field(sa_type=INSTANT)
-    assets: list[str] = Field(sa_type=ARRAY(Text))  # type: ignore[call-overload]  # its types name no instances
+    assets: list[str] = Field(sa_type=ARRAY(Text))
     sentiment: float | None = Field(None, sa_type=Double)
     same_as: str | None = Field(None, sa_type=Text, sa_column_args=[ForeignKey("news_articles.article_key")])
 
