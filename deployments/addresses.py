@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from lib.errors import EnvironmentRefused
@@ -40,8 +41,11 @@ def usual_addresses(settings: Settings) -> Addresses:
     return Addresses(settings.prefect_port, settings.simulator_port if settings.exchange == SIMULATOR else None)
 
 
-def choose_addresses(settings: Settings, note: Callable[[str], None]) -> Addresses:
+@contextmanager
+def claimed_addresses(settings: Settings, note: Callable[[str], None]) -> Iterator[Addresses]:
     """Choose the ports: those of the settings, or where nobody asked for them and they are taken, the next free ones.
+
+    While this lasts no other start on this machine chooses them, also before our programs listen there.
 
     Args:
         settings: Ports, and whether there is a simulator.
@@ -50,22 +54,42 @@ def choose_addresses(settings: Settings, note: Callable[[str], None]) -> Address
     Raises:
         EnvironmentRefused: A port that was asked for is taken.
     """
-    simulator = _choose_port(settings, "simulator_port", note) if settings.exchange == SIMULATOR else None
-    return Addresses(_choose_port(settings, "prefect_port", note), simulator)
+    with ExitStack() as claims:
+        simulator = _choose_port(settings, "simulator_port", note, claims) if settings.exchange == SIMULATOR else None
+        yield Addresses(_choose_port(settings, "prefect_port", note, claims), simulator)
 
 
-def _choose_port(settings: Settings, name: str, note: Callable[[str], None]) -> int:
+def _choose_port(settings: Settings, name: str, note: Callable[[str], None], claims: ExitStack) -> int:
     wanted: int = getattr(settings, name)
-    if _is_free(wanted):
+    if _claim(wanted, claims):
         return wanted
     variable = f"FKS_{name.upper()}"
     if name in settings.model_fields_set:
         raise EnvironmentRefused(f"Port {wanted} ({variable}) is taken. Stop what uses it, or set another port.")
-    free = next((port for port in range(wanted + 1, wanted + 80) if _is_free(port)), None)
+    free = next((port for port in range(wanted + 1, wanted + 80) if _claim(port, claims)), None)
     if free is None:
         raise EnvironmentRefused(f"Ports {wanted} to {wanted + 79} are all taken. Set {variable} to a free one.")
     note(f"Port {wanted} is taken; using {free} instead. {variable} sets another.")
     return free
+
+
+def _claim(port: int, claims: ExitStack) -> bool:
+    """Claim a port that nobody listens on.
+
+    The claim is the UDP port of the same number, which our programs do not use: it belongs to one process at a time,
+    and the system frees it however that one ends.
+    """
+    claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    try:
+        claim.bind((LOOPBACK, port))
+    except OSError:
+        claim.close()
+        return False
+    if not _is_free(port):
+        claim.close()
+        return False
+    claims.enter_context(claim)
+    return True
 
 
 def _is_free(port: int) -> bool:

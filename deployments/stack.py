@@ -15,7 +15,7 @@ import httpx
 import psutil
 
 from deployments import environment, home, postgres
-from deployments.addresses import LOOPBACK, Addresses, choose_addresses, usual_addresses
+from deployments.addresses import LOOPBACK, Addresses, claimed_addresses, usual_addresses
 from deployments.databases import Databases, make_embedded, make_external
 from deployments.display import Display
 from deployments.prefect_api import PrefectApi, ServerSilent
@@ -133,7 +133,8 @@ def running_stack(
         for name in home.end_leftovers(folder):
             display.note(f"Ended {name}, which an earlier, killed stack had left running.")
         stops.callback(home.remove_record, folder)
-        stack = Stack(settings, folder, display, choose_addresses(settings, display.note), stopping)
+        addresses = stops.enter_context(claimed_addresses(settings, display.note))
+        stack = Stack(settings, folder, display, addresses, stopping)
         _start_database(stack, stops)
         if stack.addresses.simulator_port is not None:
             _start_simulator(stack, stops, simulator_options)

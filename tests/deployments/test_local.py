@@ -235,7 +235,9 @@ def test_a_closed_terminal_is_a_stop_in_order_that_people_are_told_of(
     with subprocess.Popen(
         [sys.executable, "-c", UP, str(machine.folder / "project")],
         env=machine.env,
-        **dict.fromkeys(("stdin", "stdout", "stderr"), theirs),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
         start_new_session=True,
         preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
