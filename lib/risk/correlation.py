@@ -10,7 +10,7 @@ import numpy as np
 from lib.market.matrix import CandleMatrix, FloatMatrix
 from lib.risk.returns import to_daily_returns
 
-FLAT = 1e-12  # returns that differ by less than this differ by the rounding of floats
+FLAT = 1e-9  # returns with a smaller standard deviation differ by the rounding of floats
 
 
 @dataclass(frozen=True)
@@ -56,21 +56,32 @@ def calc_correlations(candles: CandleMatrix, *, min_overlap: int) -> Correlation
 
     A pair with fewer than `min_overlap` such days, or one whose returns never change (a flat price), has none.
     """
-    returns = to_daily_returns(candles.close)
-    pairs = []
-    for first, second in combinations(range(len(candles.symbols)), 2):
-        both = returns[[first, second]]
-        common = both[:, np.isfinite(both).all(axis=0)]
-        correlation = _correlate(common) if common.shape[1] >= max(min_overlap, 2) else None
-        if correlation is not None:
-            pairs.append(Correlated(candles.symbols[first], candles.symbols[second], correlation, common.shape[1]))
+    correlations, days = _correlate(to_daily_returns(candles.close))
+    pairs = [
+        Correlated(
+            candles.symbols[first],
+            candles.symbols[second],
+            float(correlations[first, second]),
+            int(days[first, second]),
+        )
+        for first, second in combinations(range(len(candles.symbols)), 2)
+        if days[first, second] >= min_overlap and np.isfinite(correlations[first, second])
+    ]
     return CorrelationTable(candles.symbols, tuple(sorted(pairs, key=lambda pair: -pair.correlation)))
 
 
-def _correlate(both: FloatMatrix) -> float | None:
-    """Return Pearson's correlation of two rows; None when either is flat."""
-    if (np.ptp(both, axis=1) < FLAT).any():
-        return None
-    deviations = both - both.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(deviations, axis=1)
-    return float(np.clip(deviations[0] @ deviations[1] / norms.prod(), -1, 1))
+def _correlate(returns: FloatMatrix) -> tuple[FloatMatrix, FloatMatrix]:
+    """Return Pearson's correlation of each two rows, and the days they share, shapes (symbols, symbols).
+
+    By sums over the shared days, all pairs at once. Returns are near zero, so the differences of sums lose few digits.
+    """
+    known = np.isfinite(returns)
+    present, values = known.astype(np.float64), np.where(known, returns, 0.0)
+    days = present @ present.T
+    sums, squares = values @ present.T, values**2 @ present.T  # of the row's symbol, over the days it shares
+    with np.errstate(invalid="ignore", divide="ignore"):
+        deviations = np.sqrt(np.maximum(days * squares - sums**2, 0)) / days
+        covariances = (days * (values @ values.T) - sums * sums.T) / days**2
+        correlations = covariances / (deviations * deviations.T)
+    is_flat = np.minimum(deviations, deviations.T) < FLAT
+    return np.where(is_flat, np.nan, np.clip(correlations, -1, 1)), days
