@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from lib.indicators import kernels
-from lib.indicators.shelf import IndicatorShelf, StoredIndicators
+from lib.indicators.shelf import IndicatorShelf
+from lib.indicators.stored import StoredIndicators
 from lib.market.matrix import CandleMatrix
 from tests.indicators.examples import walk
 

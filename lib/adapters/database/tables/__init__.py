@@ -3,6 +3,7 @@
 from lib.adapters.database.tables import (
     balances,
     exchange,
+    indicators,
     market,
     news,
     notifications,
@@ -12,4 +13,15 @@ from lib.adapters.database.tables import (
     strategies,
 )
 
-__all__ = ["balances", "exchange", "market", "news", "notifications", "paper", "portfolio", "risk", "strategies"]
+__all__ = [
+    "balances",
+    "exchange",
+    "indicators",
+    "market",
+    "news",
+    "notifications",
+    "paper",
+    "portfolio",
+    "risk",
+    "strategies",
+]
