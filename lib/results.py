@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -11,6 +12,9 @@ from typing import TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from lib.errors import AllItemsFailed, FksError, RetryableError
+
+# Words in the plural; "series", "status", "loss" and "basis" are none.
+_PLURAL = re.compile(r"\b(?!series\b)(\w{2,}?)(ies|(?<=ss)es|(?<=x)es|(?<=[cs]h)es|(?<![sui])s)\b")
 
 
 class Status(StrEnum):
@@ -52,13 +56,23 @@ def name_failed(failed: Sequence[Item]) -> str:
     return f"{len(failed)} failed ({names}{', …' if len(failed) > 3 else ''})"
 
 
+def render_count(count: int, name: str) -> str:
+    """Return ``322,625 candles``, and for a count of one the name's words in the singular: ``1 gap found``."""
+    return f"{count:,} {_PLURAL.sub(_to_singular, name) if count == 1 else name}"
+
+
+def _to_singular(plural: re.Match[str]) -> str:
+    stem, ending = plural.groups()
+    return stem + "y" if ending == "ies" else stem
+
+
 class TaskResult(BaseModel):
     """The typed record that every task returns.
 
     Attributes:
         task: The task's name.
         status: `ok`, `partial` (some items failed) or `skipped` (nothing had to be done).
-        counts: What was done, by the counted thing: ``{"candles": 40, "fresh": 3}``.
+        counts: What was done, by the counted thing in the plural: ``{"candles": 40, "gaps found": 1, "fresh": 3}``.
         items: Every item with its outcome.
         started_at: UTC.
         finished_at: UTC.
@@ -81,7 +95,7 @@ class TaskResult(BaseModel):
     @property
     def summary(self) -> str:
         """One line for a run's name or log: ``partial: 40 candles, 1 failed (SOL/USDT 1h)``."""
-        words = [f"{count} {name}" for name, count in self.counts.items() if count]
+        words = [render_count(count, name) for name, count in self.counts.items() if count]
         if self.failed:
             words.append(name_failed(self.failed))
         return f"{self.status}: {', '.join(words) or 'nothing to do'}"

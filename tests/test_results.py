@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from lib.errors import AllItemsFailed
-from lib.results import Item, Status, TaskResult, calc_status
+from lib.results import Item, Status, TaskResult, calc_status, render_count
 
 OK = Item(name="a", status=Status.OK)
 FRESH = Item(name="b", status=Status.SKIPPED, detail="fresh")
@@ -52,3 +52,27 @@ def test_the_summary_names_the_failed_items_and_leaves_out_zero_counts() -> None
         finished_at=at,
     )
     assert result.summary == "partial: 40 candles, 1 failed (c)"
+
+
+@pytest.mark.parametrize(
+    ("count", "name", "expected"),
+    [
+        (1, "gaps found", "1 gap found"),
+        (2, "gaps found", "2 gaps found"),
+        (0, "alerts", "0 alerts"),
+        (1, "new fills", "1 new fill"),
+        (1, "stops set", "1 stop set"),
+        (1, "balances", "1 balance"),
+        (1, "new stories", "1 new story"),
+        (1, "series", "1 series"),
+        (1, "purchases", "1 purchase"),
+        (1, "batches", "1 batch"),
+        (1, "losses", "1 loss"),
+        (1, "boxes", "1 box"),
+        (1, "verified absent", "1 verified absent"),
+        (1, "loss of a status", "1 loss of a status"),
+        (322_625, "candles", "322,625 candles"),
+    ],
+)
+def test_counts_read_as_people_write_them(count: int, name: str, expected: str) -> None:
+    assert render_count(count, name) == expected

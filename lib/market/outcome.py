@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from lib.errors import FksError, RetryableError, SymbolHalted, UnknownSymbol
 from lib.market.series import Series
-from lib.results import Item, Status
+from lib.results import Item, Status, render_count
 
 FRESH = "fresh"
 
@@ -92,10 +92,10 @@ class Outcome:
     def _describe(self) -> str:
         """Say what is out of the ordinary; one new candle, as expected, needs no words."""
         words = [
-            f"{self.inserted} new candles" if self.inserted > 1 else "",
-            f"{self.revised} revised" if self.revised else "",
-            f"{self.gaps_found} gaps found" if self.gaps_found else "",
-            f"{self.verified_absent} verified absent" if self.verified_absent else "",
+            render_count(self.inserted, "new candles") if self.inserted > 1 else "",
+            render_count(self.revised, "revised") if self.revised else "",
+            render_count(self.gaps_found, "gaps found") if self.gaps_found else "",
+            render_count(self.verified_absent, "verified absent") if self.verified_absent else "",
             "late: the newest closed candle is not there yet" if self.late_since else "",
             "history goes on in the next run" if self.is_unfinished else "",
         ]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from tabulate import tabulate
 
-from lib.results import Item, Status, TaskResult, name_failed
+from lib.results import Item, Status, TaskResult, name_failed, render_count
 
 MARKS = {Status.OK: "✅", Status.PARTIAL: "⚠️", Status.SKIPPED: "⏭️", Status.FAILED: "❌"}
 MAX_ROWS = 50
@@ -50,7 +50,7 @@ def calc_chain_status(outcomes: Sequence[Outcome]) -> Status:
 def render_headline(outcomes: Sequence[Outcome]) -> str:
     """Render what the chain did for a run's name: ``40 candles, 4 positions, 1 triggered, 1 failed (SOL/USDT 1h)``."""
     words = [
-        f"{count} {name}"
+        render_count(count, name)
         for outcome in outcomes
         if outcome.result
         for name, count in outcome.result.counts.items()

@@ -31,7 +31,7 @@ async def test_without_a_channel_the_artifact_shows_the_alert_and_that_nobody_is
     assert "### Not delivered" in text
     assert "| urgent | 🛑 Stop loss triggered: SOL/USDT (demo) |" in text
     assert "nobody is told" in text
-    assert (await read_run(id_of(state))).name.endswith("1 triggered, 1 alerts, 1 untold")
+    assert (await read_run(id_of(state))).name.endswith("1 triggered, 1 alert, 1 untold")
 
 
 async def test_a_long_backfill_shows_its_progress_to_the_end(

@@ -106,7 +106,7 @@ async def test_a_backfill_stops_when_its_time_is_up_and_the_next_run_goes_on(des
     desk.change(history={"5m": timedelta(days=9)}, backfill_for=timedelta(0))
     result = await desk.sync()
     assert details(result) == {
-        "BTC/USDT 5m": (Status.OK, "1000 new candles, history goes on in the next run"),
+        "BTC/USDT 5m": (Status.OK, "1,000 new candles, history goes on in the next run"),
     }
     desk.change(backfill_for=timedelta(minutes=1))
     desk.exchange.asked.clear()

@@ -34,6 +34,13 @@ def test_the_headline_counts_what_was_done_and_names_what_failed() -> None:
     assert render_headline([SYNC]) == "nothing to do"
 
 
+def test_the_headline_counts_as_people_do() -> None:
+    counts = {"candles": 322_625, "gaps found": 1, "late": 1}
+    synced = Outcome("sync_market_data", result("sync_market_data", Status.OK, counts))
+    assert render_headline([synced]) == "322,625 candles, 1 gap found, 1 late"
+    assert synced.line == "ok: 322,625 candles, 1 gap found, 1 late"
+
+
 def test_the_artifact_groups_what_was_skipped_and_shows_each_failure() -> None:
     text = render_chain([SYNC, POSITIONS, DEAD])
     assert "40 items" in text
