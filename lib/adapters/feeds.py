@@ -50,7 +50,7 @@ class HttpFeeds:
             ClientError,
             ClientPayloadError,
             InvalidURL,
-            NonHttpUrlRedirectClientError,
+            NonHttpUrlClientError,
             TooManyRedirects,
         )
 
@@ -62,7 +62,7 @@ class HttpFeeds:
             raise FeedUnavailable(f"{named} did not answer in {self._timeout_seconds:g} s.") from None
         except TooManyRedirects:
             raise BadAnswer(f"{named} redirects more than {MAX_REDIRECTS} times. Check the feed's address.") from None
-        except (InvalidURL, NonHttpUrlRedirectClientError):
+        except (InvalidURL, NonHttpUrlClientError):
             raise BadAnswer(f"{named} is, or redirects to, no web address. Expected https://…") from None
         except (ClientConnectorCertificateError, ssl.SSLError):
             raise BadAnswer(f"{named} has a certificate that is not trusted. Check the feed's address.") from None
@@ -160,11 +160,12 @@ def _decode(body: bytes, content_type: str) -> tuple[bytes, str]:
 
 
 def _to_entry(told: Any) -> FeedEntry:
+    date = told.get("published_parsed") or ("updated_parsed" in told and told["updated_parsed"])
     return FeedEntry(
         title=_to_text(told.get("title")),
         link=_to_text(told.get("feedburner_origlink") or told.get("link")),
         summary=_to_text(told.get("summary")),
-        published_at=_to_instant(told.get("published_parsed") or told.get("updated_parsed")),
+        published_at=_to_instant(date),
     )
 
 
