@@ -106,7 +106,8 @@ def _run(
     kernel: Callable[..., None], given: Sequence[ArrayLike], outputs: int, *parameters: float
 ) -> list[FloatMatrix]:
     """Return the outputs of a kernel, filled by several threads where that pays."""
-    inputs = [np.ascontiguousarray(matrix, dtype=np.float64) for matrix in given]
+    # One memory layout, so that a kernel is compiled once: a matrix that is read-only would be another type.
+    inputs = [np.require(matrix, np.float64, ["C_CONTIGUOUS", "ALIGNED", "WRITEABLE"]) for matrix in given]
     shape = inputs[0].shape
     if len(shape) != 2 or any(matrix.shape != shape for matrix in inputs):
         raise ValueError(f"Expected matrices (symbols, bars) of one shape, was {[m.shape for m in inputs]}.")

@@ -1,0 +1,68 @@
+"""Compiling happens once, ahead of time, and only where indicators are computed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from lib.indicators import kernels
+
+HEAVY = ("numba", "llvmlite", "matplotlib", "pyarrow", "talib", "ta")
+COUNT_COMPILED = """
+import json, sys
+from lib.indicators import kernels, series_kernels, warm
+warm.warm_kernels()
+named = {**vars(kernels), **vars(series_kernels)}
+stats = [kernel.stats for kernel in named.values() if hasattr(kernel, "stats")]
+hits = sum(sum(one.cache_hits.values()) for one in stats)
+misses = sum(sum(one.cache_misses.values()) for one in stats)
+print(json.dumps([hits, misses]))
+"""
+
+
+def run(code: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, timeout=110
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_the_five_minute_chain_imports_is_free_of_what_it_does_not_need() -> None:
+    imported = run(
+        "import json, sys, flows.market, lib.platform, lib.wiring, lib.indicators.refresh, "
+        "lib.adapters.database.indicators, lib.adapters.database.history\n"
+        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
+    )
+    assert json.loads(imported.splitlines()[-1]) == []
+
+
+def test_the_next_process_compiles_nothing(tmp_path: Path) -> None:
+    hits, misses = json.loads(run(COUNT_COMPILED, NUMBA_CACHE_DIR=str(tmp_path)))
+    assert misses > 0
+    hits, misses = json.loads(run(COUNT_COMPILED, NUMBA_CACHE_DIR=str(tmp_path)))
+    assert (hits > 0, misses) == (True, 0)
+
+
+def test_no_kernel_is_compiled_twice_whatever_it_is_given() -> None:
+    matrix = np.arange(12.0).reshape(3, 4) + 1
+    frozen = matrix.copy()
+    frozen.flags.writeable = False
+    for given in (
+        matrix,
+        frozen,
+        np.asfortranarray(matrix),
+        matrix[:, ::2],
+        matrix.astype(np.float32),
+        matrix.tolist(),
+    ):
+        kernels.sma(given, 2)
+        kernels.bollinger(given, 2, 2)
+        kernels.highest(given, np.int64(2))  # type: ignore[arg-type]  # what a parameter search hands over
+    for kernel in (kernels._sma, kernels._bollinger, kernels._extreme):
+        assert len(kernel.signatures) == 1  # type: ignore[attr-defined]  # numba's
