@@ -15,6 +15,7 @@ from deployments.display import Display, render_deployments, render_facts
 from deployments.first_run import FirstRun
 from deployments.specification import TAG
 from deployments.stack import Stack, StopRequested, running_stack
+from deployments.warming import Warming
 from deployments.watch import Watch
 from lib.notifications.messages import Severity
 from lib.settings import PROJECT_ROOT, Settings
@@ -110,14 +111,17 @@ def _telling_people(stack: Stack) -> Iterator[None]:
 
 def _watch(stack: Stack) -> None:
     with stack.api as api:
-        watch, first_run = Watch(stack), FirstRun(api, stack.display)
+        watch, first_run, warming = Watch(stack), FirstRun(api, stack.display), Warming(stack)
         first_run.start()
+        warming.start()
         try:
             while not stack.stopping.wait(1):
                 watch.look()
                 first_run.follow()
+                warming.follow()
         finally:
             first_run.stop()
+            warming.stop()
 
 
 def tell_people(stack: Stack, reason: str) -> None:
