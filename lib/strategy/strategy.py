@@ -52,20 +52,19 @@ class Decisions:
     exit_conditions: tuple[Condition, ...]
 
     def explain(self, row: int, bar: int) -> tuple[str, ...]:
-        """Say with the numbers why this symbol is bought at this bar or not: a sentence a condition."""
-        reasons = [condition.describe(row, bar) for condition in self.entry_conditions]
-        leaving = [condition.describe(row, bar) for condition in self.exit_conditions if condition.holds_at(row, bar)]
-        reasons += [f"{reason}, which is an exit" for reason in leaving]
-        is_open = all(condition.holds_at(row, bar) for condition in self.entry_conditions)
-        if is_open and not leaving and not self.entries[row, bar]:
-            distance = self.stop_distance[row, bar]
-            has_range = np.isfinite(distance) and distance > 0
-            reasons.append(
-                "the entry has begun at an earlier candle"
-                if has_range
-                else "the average true range is zero or not known yet, so there is no stop loss"
-            )
-        return tuple(reasons)
+        """Say with the numbers why this symbol is bought at this bar or not; what decided against it comes first."""
+        entering = {one.describe(row, bar): one.holds_at(row, bar) for one in self.entry_conditions}
+        if self.entries[row, bar]:
+            return tuple(entering)
+        against = [reason for reason, holds in entering.items() if not holds]
+        leaving = [one.describe(row, bar) for one in self.exit_conditions if one.holds_at(row, bar)]
+        against += [f"{reason}, which is an exit" for reason in leaving]
+        distance = self.stop_distance[row, bar]
+        if not distance > 0:
+            against.append("the average true range is zero or not known yet, so there is no stop loss")
+        if not against:
+            against.append("the entry has begun at an earlier candle, or it is not known to begin at this one")
+        return (*against, *(reason for reason, holds in entering.items() if holds))
 
 
 class Strategy(BaseModel, ABC):

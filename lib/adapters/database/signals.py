@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, Table, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, Table, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lib.adapters.database.engine import database_errors
@@ -65,10 +65,10 @@ def _to_row(record: Signal | SignalSize) -> dict[str, Any]:
     return record.key._asdict() | values
 
 
-def _split_key(row: Mapping[str, Any]) -> dict[str, Any]:
-    values = dict(row)
+def _split_key(row: RowMapping) -> dict[str, Any]:
+    values: dict[str, Any] = {str(name): value for name, value in row.items()}
     return {"key": SignalKey(*(values.pop(name) for name in SignalKey._fields)), **values}
 
 
-def _to_signal(row: Mapping[str, Any]) -> Signal:
+def _to_signal(row: RowMapping) -> Signal:
     return Signal(**_split_key(row) | {"action": Action(row["action"]), "reasons": tuple(row["reasons"])})

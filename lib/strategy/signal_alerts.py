@@ -1,0 +1,79 @@
+"""What people are told about a BUY."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+
+from lib.market.timeframes import width_of
+from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.texts import compose
+from lib.portfolio.money import format_number
+from lib.strategy.stores import Signal, SignalKey, SignalSize
+
+MOST_OTHERS = 5
+
+
+def calc_valid_until(key: SignalKey) -> datetime:
+    """Return when the next candle closes: from then on, another signal counts."""
+    return key.opened_at + 2 * width_of(key.timeframe)
+
+
+def write_signal(
+    signal: Signal, sizes: Sequence[SignalSize], unsized: Sequence[str], others: Sequence[SignalKey], at: datetime
+) -> Message:
+    """Return the message of a BUY: one for all accounts, once per strategy, symbol and candle.
+
+    Args:
+        signal: A buy.
+        sizes: Of the accounts that could be looked at.
+        unsized: Accounts whose state is not known.
+        others: The other buys of the same candle.
+        at: UTC.
+    """
+    key = signal.key
+    parts = (
+        ". ".join(_capitalise(reason) for reason in signal.reasons) + ".",
+        _describe_levels(signal),
+        *(f"{size.account}: {'buy ' if size.quantity else 'no buy. '}{size.detail}" for size in sizes),
+        *(f"{account}: not sized, its balances are not known; see sync_account_balance." for account in unsized),
+        *_describe_others(others),
+        "What to do: buy by hand on the exchange if you agree, then set both limits with the flow set-stop-loss. "
+        f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes.",
+    )
+    return compose(
+        MessageType.SIGNAL,
+        Severity.INFO,
+        f"BUY {key.symbol}: {key.strategy.replace('_', ' ')} {key.timeframe}",
+        "\n".join(parts),
+        key=f"{key.strategy}:{key.symbol}:{key.timeframe}:{key.opened_at:%Y-%m-%dT%H:%MZ}",
+        at=at,
+    )
+
+
+def _describe_levels(signal: Signal) -> str:
+    stop = _describe_level(signal.stop_loss, signal.price)
+    target = _describe_level(signal.take_profit, signal.price)
+    confidence = signal.confidence if signal.confidence is not None else 0.0
+    return (
+        f"Price {format_number(signal.price)} (close of the {signal.key.timeframe} candle of "
+        f"{signal.key.opened_at:%Y-%m-%d %H:%M} UTC), stop loss {stop}, take profit {target}, confidence "
+        f"{confidence:.2f} of 1."
+    )
+
+
+def _describe_level(level: Decimal | None, price: Decimal) -> str:
+    return "none" if level is None else f"{format_number(level)} ({100 * (level - price) / price:+.1f} %)"
+
+
+def _describe_others(others: Sequence[SignalKey]) -> list[str]:
+    if not others:
+        return []
+    names = ", ".join(f"{key.symbol} ({key.strategy.replace('_', ' ')})" for key in others[:MOST_OTHERS])
+    more = f" and {len(others) - MOST_OTHERS} more" if len(others) > MOST_OTHERS else ""
+    return [f"BUY at the same candle: {names}{more}. Each is sized as if it were the only one."]
+
+
+def _capitalise(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]
