@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
 import threading
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from rich.console import Console
 
 from deployments.addresses import Addresses
 from deployments.display import Display
-from deployments.local import tell_people
+from deployments.local import stop_on_signals, tell_people
 from deployments.processes import Child, GaveUp
 from deployments.stack import Stack
 from deployments.watch import Watch
@@ -110,3 +111,22 @@ def test_people_are_told_on_their_channel_that_the_stack_stops(
     assert "The FKS stack stops" in told
     assert "worker crashed 6 times" in told
     assert "team was told" in text(stack)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "reason"),
+    [
+        ([signal.SIGINT], ""),
+        ([signal.SIGTERM], "It was asked to end (SIGTERM), as when its machine shuts down."),
+        ([signal.SIGHUP], "Its terminal was closed (SIGHUP)."),
+        ([signal.SIGINT, signal.SIGHUP], ""),
+    ],
+)
+def test_a_stop_that_nobody_at_the_terminal_asked_for_has_a_reason_for_people(
+    numbers: list[signal.Signals], reason: str
+) -> None:
+    with stop_on_signals() as stopping:
+        for number in numbers:
+            signal.raise_signal(number)
+        assert stopping.is_set()
+    assert stopping.reason == reason
