@@ -35,7 +35,7 @@ from lib.portfolio.accounts import AccountKind
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SIMULATOR = "simulator"
 ENV_FILE = "FKS_ENV_FILE"  # names another file than .env; empty: none. The demo sets it, for itself and its flows
-TEST_VARIABLES = {"FKS_REAL_DATA", "FKS_ROOT"}  # read by tests and by prefect.yaml, not by Settings
+TEST_VARIABLES = {"FKS_REAL_DATA"}  # read by tests, not by Settings
 
 
 class AccountSettings(BaseModel):
