@@ -1,4 +1,4 @@
-"""What a person starts: in the Prefect UI by a form, or with `prefect deployment run`."""
+"""What a person starts, in the Prefect UI by a form or with `prefect deployment run`, and what runs when it is due."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from flows import showing, support, tasks
+from lib.errors import AllItemsFailed
 from lib.notifications.messages import MessageType
 from lib.params import Price, SymbolName, Timeframe, Words
 from lib.portfolio.fills import Side
+
+DELIVERY_SECONDS = 45  # a minute's run; while messages wait the next one follows
 
 
 @flow(name="send-notification", flow_run_name=showing.name_run)
@@ -27,6 +31,21 @@ async def send_notification(type: MessageType, message: Words, urgent: bool = Fa
     async with support.platform():
         sent = await support.attempt(tasks.send_notifications, type, message, urgent)
         return await support.conclude_chain("send-notification", send_notifications=sent)
+
+
+@flow(name="deliver-notifications", flow_run_name=showing.name_run)
+async def deliver_notifications() -> State[Any]:
+    """Deliver what is due between two chains; every delivery pass that leaves messages behind schedules this.
+
+    A channel that does not answer leaves the run Partial: its messages wait, and the chain reports it. People are told
+    of each failed run of this kind, which must not go on every few seconds while a channel is down.
+    """
+    async with support.platform():
+        sent = await support.attempt(tasks.send_notifications, seconds=DELIVERY_SECONDS)
+        concluded = await support.conclude_chain("deliver-notifications", send_notifications=sent)
+        if isinstance(await sent.aresult(raise_on_failure=False), AllItemsFailed):
+            return Completed(name="Partial", message=concluded.message)
+        return concluded
 
 
 @flow(name="backfill-market-data", flow_run_name=showing.name_run)

@@ -10,12 +10,13 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import showing, support
+from flows import follow_up, showing, support
 from lib.notifications.messages import MessageType
 from lib.paper.account import Wish
 from lib.portfolio.fills import Side
 from lib.tasks import market, notifications, portfolio
 
+CHAINS_DELIVERY_SECONDS = 20  # however much is queued; `deliver_notifications` does the rest
 SYNC_SECONDS = 200  # however slow the exchange is, stop losses are checked within the five minutes
 
 
@@ -93,10 +94,15 @@ async def send_notifications(
     type: MessageType | None = None,  # noqa: A002 - the users' word
     message: str | None = None,
     urgent: bool = False,
+    seconds: float = CHAINS_DELIVERY_SECONDS,
 ) -> State[Any]:
-    """Record the message if there is one, and deliver everything that is due."""
+    """Record the message if there is one, deliver what is due for so long, and have a run follow for what is left."""
     async with support.platform() as platform:
         key = str(runtime.flow_run.id)  # a retried task says it once
-        return support.conclude_task(
-            await notifications.send_notifications(platform, type, message, urgent=urgent, key=key)
-        )
+        try:
+            result = await notifications.send_notifications(
+                platform, type, message, urgent=urgent, key=key, seconds=seconds
+            )
+        finally:
+            await follow_up.schedule_delivery(platform)
+        return support.conclude_task(result)
