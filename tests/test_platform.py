@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lib.errors import OperatorError
+from lib.errors import AllItemsFailed, OperatorError
 from lib.market.symbols import SymbolGroup
 from lib.results import Status
 from lib.settings import load_settings
@@ -53,6 +53,25 @@ async def test_one_account_alone_is_worked_on_when_it_is_named(world: World) -> 
         everyone = await portfolio.update_positions(platform)
     assert other.positions == ()
     assert {line.account for line in everyone.positions} == {"demo"}
+
+
+@pytest.mark.usefixtures("two_accounts")
+async def test_an_account_that_left_the_settings_with_open_positions_is_reported_and_told(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.platform() as platform:
+        await market.sync_market_data(platform, timeframes=["1h"])
+        await portfolio.update_positions(platform)
+    for name in ("KIND", "API_KEY", "API_SECRET"):
+        monkeypatch.delenv(f"FKS_ACCOUNTS__DEMO__{name}")
+
+    async with world.platform() as platform:
+        with pytest.raises(AllItemsFailed, match=r"demo: holds BNB/USDT, .* and is not in the settings"):
+            await portfolio.check_stop_loss(platform)
+        assert (await portfolio.check_stop_loss(platform, "other")).status is Status.SKIPPED
+
+    [[severity, title]] = world.query("SELECT severity, title FROM notifications")
+    assert (severity, title) == ("urgent", "⚠️ Not watched: demo (5 open positions)")
 
 
 async def test_a_stop_loss_that_the_settings_would_bring_back_is_not_removed(world: World) -> None:

@@ -188,6 +188,10 @@ class PortfolioStore(Protocol):
         """
         ...
 
+    def load_holders(self) -> Sequence[Account]:
+        """Return the accounts with open positions, by name, whether the settings know them or not."""
+        ...
+
     def load_import_state(self, account: str) -> ImportState:
         """Return what the next import starts from."""
         ...

@@ -14,6 +14,7 @@ from lib.paper.trade import PaperTrade
 from lib.platform import Platform
 from lib.portfolio import limits, positions, stops
 from lib.portfolio.position_report import FILLS, PositionsUpdate, line_of
+from lib.portfolio.unwatched import tell_of_unwatched
 from lib.results import Item, TaskResult, calc_status
 
 
@@ -43,7 +44,7 @@ async def update_positions(platform: Platform, account: str | None = None) -> Po
 
 
 async def check_stop_loss(platform: Platform, account: str | None = None) -> TaskResult:
-    """Check the stop losses and take profits of one account, or of all."""
+    """Check the stop losses and take profits of one account, or of all; then also tell of accounts nobody watches."""
 
     async def check(name: str) -> TaskResult:
         return await asyncio.to_thread(
@@ -55,7 +56,12 @@ async def check_stop_loss(platform: Platform, account: str | None = None) -> Tas
             realert=timedelta(minutes=platform.settings.stop_realert_minutes),
         )
 
-    return await platform.for_each_account(account, check)
+    if account is not None:
+        return await platform.for_each_account(account, check)
+    unwatched = await asyncio.to_thread(_tell_of_unwatched, platform)
+    result = await platform.for_each_account(None, check)
+    items = (*result.items, *unwatched)
+    return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
 
 
 async def trade_on_paper(platform: Platform, account: str, wish: Wish) -> PaperTrade:
@@ -102,6 +108,16 @@ def _tell_of_failed_imports(platform: Platform, result: PositionsUpdate) -> None
     for item in result.failed:
         if item.name.endswith(FILLS) and not item.retryable:
             platform.notifications.record(write_import_failed(item.name, item.detail, at=platform.clock.now()))
+
+
+def _tell_of_unwatched(platform: Platform) -> tuple[Item, ...]:
+    return tell_of_unwatched(
+        known=platform.settings.effective_accounts,
+        exchange=platform.settings.exchange,
+        store=platform.portfolio,
+        outbox=platform.notifications,
+        now=platform.clock.now(),
+    )
 
 
 def _set_missing_stops(platform: Platform, account: str) -> tuple[Item, ...]:

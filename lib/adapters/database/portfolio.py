@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import ARRAY, Connection, Engine, Text, cast, func, literal, select, text, update
+from sqlalchemy import ARRAY, Connection, Engine, Row, Text, cast, func, literal, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
@@ -69,6 +70,13 @@ class DatabasePortfolioStore:
         if account is None:
             raise OperatorError(f"Account {name} is not registered. Name it in the settings, then run `fks up`.")
         return account
+
+    def load_holders(self) -> Sequence[Account]:
+        """See `PortfolioStore`."""
+        holding = select(POSITIONS.c.account).where(POSITIONS.c.closed_at.is_(None))
+        wanted = select(ACCOUNTS).where(ACCOUNTS.c.name.in_(holding)).order_by(ACCOUNTS.c.name)
+        with self._transaction("looking for open positions") as connection:
+            return [_to_account(row) for row in connection.execute(wanted)]
 
     def load_import_state(self, account: str) -> ImportState:
         """See `PortfolioStore`."""
@@ -165,7 +173,11 @@ class DatabasePortfolioStore:
 
 def _load_account(connection: Connection, name: str) -> Account | None:
     row = connection.execute(select(ACCOUNTS).where(ACCOUNTS.c.name == name)).one_or_none()
-    return Account(row.name, AccountKind(row.kind), row.exchange, row.quote_asset) if row else None
+    return _to_account(row) if row else None
+
+
+def _to_account(row: Row[Any]) -> Account:
+    return Account(row.name, AccountKind(row.kind), row.exchange, row.quote_asset)
 
 
 def _describe(account: Account | None) -> str:
