@@ -26,6 +26,7 @@ CHUNK_BYTES = 65_536
 MAX_ENTRIES = 500
 ROOTS = re.compile(rb"<(?:\w+:)?(?:rss|feed|rdf)\b", re.IGNORECASE)
 ENDS = re.compile(rb"</(?:\w+:)?(?:rss|feed|rdf)\s*>", re.IGNORECASE)
+REFERENCES = re.compile(rb"&#(?:x([0-9a-f]{1,12})|([0-9]{1,12}));?", re.IGNORECASE)
 HEAD_BYTES = TAIL_BYTES = 8192  # comments may come before the root, and after its end
 LATER = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 HEADERS = {
@@ -127,7 +128,11 @@ def read_feed(body: bytes, headers: Mapping[str, str], named: str) -> FetchedFee
         raise BadAnswer(f"{named} answers with something that is no feed ({kind}). Check the feed's address.")
     text, content_type = _decode(body, lowered.get("content-type", ""))
     # Given as a stream: feedparser takes bytes and text for the name of a file, or an address to fetch.
-    told = feedparser.parse(io.BytesIO(text), response_headers={"content-type": content_type})
+    text = REFERENCES.sub(_repair_reference, text)
+    try:
+        told = feedparser.parse(io.BytesIO(text), response_headers={"content-type": content_type})
+    except (ValueError, LookupError, OverflowError, AssertionError) as error:  # how it fails on what it cannot read
+        raise BadAnswer(f"{named} sends a feed that cannot be read ({type(error).__name__}).") from error
     entries = tuple(_to_entry(one) for one in told.entries[:MAX_ENTRIES])
     if not ENDS.search(body[-TAIL_BYTES:].replace(b"\0", b"")):
         return FetchedFeed(entries[:-1], is_cut_off=True)
@@ -157,6 +162,13 @@ def _decode(body: bytes, content_type: str) -> tuple[bytes, str]:
     _, _, charset = content_type.lower().partition("charset=")
     charset = charset.partition(";")[0].strip("\"' ")
     return body, f"application/xml; charset={charset}" if charset else "application/xml"
+
+
+def _repair_reference(found: re.Match[bytes]) -> bytes:
+    """Return the reference, or the sign for a broken one where no character is meant: feedparser fails on those."""
+    code = int(found[1], 16) if found[1] else int(found[2])
+    is_character = code in (9, 10, 13) or 32 <= code < 0xD800 or 0xE000 <= code < 0xFFFE or 0xFFFF < code < 0x110000
+    return found[0] if is_character else b"&#xFFFD;"
 
 
 def _to_entry(told: Any) -> FeedEntry:

@@ -16,6 +16,7 @@ from tests.news.publisher import NOON, Publisher, item, rss, run_publisher
 
 NOTHING = Validators()
 GERMAN = "Größere Börse “kauft” 東京"
+GOOD = item("Good", "http://paper.example/a")
 ATOM = """<?xml version="1.0"?><feed xmlns="http://www.w3.org/2005/Atom"><title>Paper</title>
 <entry><title type="html">A &lt;b&gt;bold&lt;/b&gt; one</title><link href="/a"/>
 <updated>2026-03-02T10:00:00+01:00</updated>
@@ -154,13 +155,11 @@ def test_a_few_broken_bytes_do_not_spoil_the_rest() -> None:
 @pytest.mark.parametrize(
     "flawed",
     [
-        "\n\n" + rss(item("Good", "http://paper.example/a")),
-        rss(item("Good", "http://paper.example/a")).replace(
-            "<description>-</description>", "<description>a & b</description>"
-        ),
-        rss(item("Good", "http://paper.example/a")).replace("</channel>", ""),
-        rss(item("Good", "http://paper.example/a")) + "<!-- cached by a proxy -->",
-        rss(item("Good", "http://paper.example/a")).replace("<channel>", "<channel>&nosuch;"),
+        "\n\n" + rss(GOOD),
+        rss(GOOD).replace("<description>-</description>", "<description>a & b</description>"),
+        rss(GOOD).replace("</channel>", ""),
+        rss(GOOD) + "<!-- cached by a proxy -->",
+        rss(GOOD).replace("<channel>", "<channel>&nosuch;"),
     ],
     ids=["leading newlines", "a bare ampersand", "an element left open", "a comment behind", "an unknown entity"],
 )
