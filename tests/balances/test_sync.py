@@ -53,7 +53,9 @@ async def test_a_deposit_in_the_middle_of_the_day_is_no_profit(desk: Desk) -> No
     desk.exchange.price(SOL="101")
     result = await desk.sync(minutes=8)
     assert (desk.last().equity, desk.last().day_flows, desk.last().day_pnl) == (10_510, 500, 10)
-    assert [(line.kind, line.amount, line.value_quote) for line in result.flows] == [("deposit", Decimal(500), Decimal(500))]
+    assert [(line.kind, line.amount, line.value_quote) for line in result.flows] == [
+        ("deposit", Decimal(500), Decimal(500))
+    ]
     assert result.breaks == ()
     desk.clock.pass_time(minutes=7)
     desk.move("USDT", "-1500", 2)
