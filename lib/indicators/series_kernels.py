@@ -40,21 +40,58 @@ def blank(out: Floats, count: int) -> None:
 
 
 @compiled
-def add_windows(out: Floats, x: Floats, begin: int, period: int) -> None:
-    """Write to `out[i]` the sum of the `period` values up to `x[begin + i]`; four a pass, for the sake of memory."""
-    bars = out.shape[0]
+def double_sums(sums: Floats, width: int, wider: Floats) -> None:
+    """From sums of `width` values up to each bar, write those of twice as many; NaN where they do not reach back."""
+    blank(wider, width)
+    bars = max(sums.shape[0] - width, 0)
+    late, early, target = sums[sums.shape[0] - bars :], sums[:bars], wider[wider.shape[0] - bars :]
     for i in range(bars):
-        out[i] = 0.0
-    whole = period - period % 4
-    for back in range(0, whole, 4):
-        a, b = x[begin - back : begin - back + bars], x[begin - back - 1 : begin - back - 1 + bars]
-        c, d = x[begin - back - 2 : begin - back - 2 + bars], x[begin - back - 3 : begin - back - 3 + bars]
+        target[i] = late[i] + early[i]
+
+
+@compiled
+def add_sums(out: Floats, sums: Floats, back: int) -> None:
+    """Add to each bar the sum up to the bar `back` before it."""
+    bars = max(out.shape[0] - back, 0)
+    target, early = out[out.shape[0] - bars :], sums[:bars]
+    for i in range(bars):
+        target[i] += early[i]
+
+
+@compiled
+def fill_means(x: Floats, periods: tuple[int, ...], outs: tuple[Floats, ...], room: Floats) -> None:
+    """Means of the last `period`, for each period.
+
+    The sum of 50 values is that of 32, and of the 16 before them, and of the 2 before those; sums of 2, 4, 8 … come
+    from each other by doubling. So there is nothing to subtract, a window's sum does not depend on where the series
+    begins, and two hundred values cost ten additions a bar.
+
+    Args:
+        x: The values.
+        periods: Which.
+        outs: For each of them.
+        room: For sums, shape (2, bars or more).
+    """
+    bars = x.shape[0]
+    largest = 0
+    for index in range(len(periods)):
+        largest = max(largest, periods[index])
+        outs[index][:] = 0.0
+    width = 1
+    now, spare = room[0, :bars], room[1, :bars]
+    now[:] = x
+    while width <= largest:
+        for index in range(len(periods)):
+            if periods[index] & width:
+                add_sums(outs[index], now, periods[index] & (width - 1))
+        double_sums(now, width, spare)
+        now, spare = spare, now
+        width *= 2
+    for index in range(len(periods)):
+        share = 1.0 / periods[index]
+        blank(outs[index], periods[index] - 1)
         for i in range(bars):
-            out[i] += (a[i] + b[i]) + (c[i] + d[i])
-    for back in range(whole, period):
-        a = x[begin - back : begin - back + bars]
-        for i in range(bars):
-            out[i] += a[i]
+            outs[index][i] *= share
 
 
 @compiled
@@ -81,17 +118,6 @@ def take_extreme(out: Floats, x: Floats, sign: float) -> None:
     """Let `x[i]` replace `out[i]` where it is larger (sign 1) or smaller (sign -1)."""
     for i in range(out.shape[0]):
         out[i] = x[i] if (x[i] - out[i]) * sign > 0 else out[i]
-
-
-@compiled
-def fill_sma(x: Floats, period: int, out: Floats) -> None:
-    """Mean of the last `period`."""
-    blank(out, period - 1)
-    for begin in range(period - 1, x.shape[0], TILE):
-        part = out[begin : min(begin + TILE, x.shape[0])]
-        add_windows(part, x, begin, period)
-        for i in range(part.shape[0]):
-            part[i] /= float(period)
 
 
 @compiled
