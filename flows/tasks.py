@@ -89,6 +89,51 @@ async def trade_on_paper(
         return support.conclude_task(await portfolio.trade_on_paper(platform, account, wish))
 
 
+@task(name="update_indicators", task_run_name="update_indicators", **support.RETRY)
+async def update_indicators(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> State[Any]:
+    """Compute and store the indicators of candles that are new or have changed."""
+    from lib.tasks import indicators  # numba stays out of the five-minute chain
+
+    async with support.platform() as platform, showing.progress_artifact("update-indicators") as show:
+        return support.conclude_task(await indicators.update_indicators(platform, symbols, timeframes, show=show))
+
+
+@task(name="generate_signals", task_run_name="generate_signals", **support.RETRY)
+async def generate_signals(account: str | None = None, timeframe: str | None = None) -> State[Any]:
+    """Let every active strategy decide on the last closed candle, and record alerts of its BUYs."""
+    from lib.tasks import signals  # numba stays out of the five-minute chain
+
+    async with support.platform() as platform:
+        return support.conclude_task(await signals.generate_signals(platform, account, timeframe))
+
+
+@task(name="sync_account_balance", task_run_name="sync_account_balance", **support.RETRY)
+async def sync_account_balance(account: str | None = None) -> State[Any]:
+    """Ask for balances, value them, store a snapshot, and compare with the ledger."""
+    from lib.tasks import balances
+
+    async with support.platform() as platform:
+        return support.conclude_task(await balances.sync_account_balance(platform, account))
+
+
+@task(name="analyze_risk", task_run_name="analyze_risk", **support.RETRY)
+async def analyze_risk(account: str | None = None) -> State[Any]:
+    """Judge each account by the risk rules, measure what it may lose, and record alerts."""
+    from lib.tasks import risk  # numpy stays out of the five-minute chain
+
+    async with support.platform() as platform:
+        return support.conclude_task(await risk.analyze_risk(platform, account))
+
+
+@task(name="fetch_news", task_run_name="fetch_news", **support.RETRY)
+async def fetch_news(limit: int) -> State[Any]:
+    """Fetch the news feeds and store what is new."""
+    from lib.tasks import news
+
+    async with support.platform() as platform:
+        return support.conclude_task(await news.fetch_news(platform, limit))
+
+
 @task(name="send_notifications", task_run_name="send_notifications", **support.RETRY)
 async def send_notifications(
     type: MessageType | None = None,  # noqa: A002 - the users' word

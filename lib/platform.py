@@ -5,20 +5,63 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from lib.balances.stores import BalanceStore
 from lib.errors import OperatorError, SettingsError
+from lib.indicators.stored import IndicatorHistory
+from lib.indicators.stores import IndicatorStore
+from lib.market.matrix import CandleHistory
 from lib.market.stores import SyncStore
+from lib.news.feeds import FeedFetcher
+from lib.news.stores import NewsStore, SentimentStore
 from lib.notifications.channels import Subscriber
 from lib.notifications.sending import NotificationStore
+from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import BookSource, Clock, Exchange, ExchangeAccount
 from lib.results import TaskResult, combine, failed_item
+from lib.risk.drawdown import EquityStore
+from lib.risk.stores import RiskStore
 from lib.settings import Settings
+from lib.strategy.stores import SignalStore, StrategyStore
 
 Show = Callable[[int, int, str], None]
 R = TypeVar("R", bound=TaskResult)
 logger = logging.getLogger(__name__)
+
+
+class IndicatorParts(IndicatorStore, IndicatorHistory, Protocol):
+    """Indicators to keep and to read."""
+
+
+@dataclass(frozen=True)
+class AnalysisStores:
+    """What the chains beside the five-minute one keep.
+
+    Attributes:
+        history: Candles as matrices.
+        indicators: Stored indicators.
+        strategies: Strategies and their parameters.
+        signals: What strategies said, and each account's sizes.
+        balances: Snapshots of balances, cash flows, breaks.
+        states: What accounts hold.
+        equity: The history of accounts' equity.
+        risk: Risk snapshots and alarms.
+        news: Articles and feeds.
+        sentiment: How the articles sound.
+    """
+
+    history: CandleHistory
+    indicators: IndicatorParts
+    strategies: StrategyStore
+    signals: SignalStore
+    balances: BalanceStore
+    states: StateStore
+    equity: EquityStore
+    risk: RiskStore
+    news: NewsStore
+    sentiment: SentimentStore
 
 
 @dataclass(frozen=True)
@@ -38,6 +81,8 @@ class Platform:
         portfolio: Accounts, fills and positions.
         notifications: The outbox.
         subscribers: The channels.
+        feeds: The news feeds' network.
+        analysis: What the other chains keep.
     """
 
     settings: Settings
@@ -50,6 +95,8 @@ class Platform:
     portfolio: PortfolioStore
     notifications: NotificationStore
     subscribers: Sequence[Subscriber]
+    feeds: FeedFetcher
+    analysis: AnalysisStores
     refused_accounts: Mapping[str, SettingsError] = field(default_factory=dict)
     refused_channels: Mapping[str, SettingsError] = field(default_factory=dict)
 

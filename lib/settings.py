@@ -38,6 +38,9 @@ ENV_FILE = "FKS_ENV_FILE"  # names another file than .env; empty: none. The demo
 TEST_VARIABLES = {"FKS_REAL_DATA"}  # read by tests, not by Settings
 
 
+Percent = Annotated[Decimal, Field(gt=0, max_digits=12)]
+
+
 class AccountSettings(BaseModel):
     """One account: ``FKS_ACCOUNTS__MAIN__KIND=live``, ``FKS_ACCOUNTS__MAIN__API_KEY=…``.
 
@@ -138,6 +141,31 @@ class Settings(BaseSettings):
     stop_price_max_age_seconds: Annotated[int, Field(ge=10, le=600)] = 120
     stop_realert_minutes: Annotated[int, Field(ge=1)] = 30
 
+    signal_timeframe: Timeframe = Field("1h", description="Of the candles that strategies decide on.")
+    signal_min_sentiment: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        None, description="Symbols with worse news than this, -1 to 1, get no BUY; empty: news do not count."
+    )
+    risk_per_trade_pct: Percent = Field(Decimal(1), description="Of equity; lost when a BUY's stop loss is hit.")
+    cash_reserve_pct: Percent = Field(Decimal(20), description="Of equity; stays cash.")
+    max_position_pct: Percent = Field(Decimal(15), description="Of equity; the most in one symbol.")
+    fee_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(Decimal("0.1"), description="Of an order's notional.")
+
+    indicator_rows: Annotated[int, Field(ge=300)] = Field(
+        1000, description="Rows of indicators computed for a series that is new, and candles watched for changes."
+    )
+
+    risk_high_exposure_pct: Percent = Field(Decimal(80), description="Of equity; above it risk is HIGH.")
+    risk_medium_exposure_pct: Percent = Field(Decimal(50), description="Of equity; above it risk is MEDIUM.")
+    risk_high_loss_pct: Percent = Field(Decimal(10), description="Unrealized loss, of equity; above it risk is HIGH.")
+    risk_medium_loss_pct: Percent = Field(Decimal(5), description="Unrealized loss, of equity; above it: MEDIUM.")
+    risk_high_position_pct: Percent = Field(Decimal(20), description="One position, of equity; above it: HIGH.")
+    risk_realert_hours: Annotated[int, Field(ge=1)] = Field(24, description="Between messages while it stays HIGH.")
+
+    news_feeds: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description='RSS and Atom feeds by name, as {"coindesk": "https://…"}; the simulator serves one of its own.',
+    )
+
     channels: dict[str, ChannelSettings] = Field(default_factory=dict)
     escalation_seconds: Annotated[int, Field(ge=10)] = 120
 
@@ -159,6 +187,8 @@ class Settings(BaseSettings):
             raise ValueError("mains and alts are both empty; name at least one asset")
         if not self.history_days:
             raise ValueError('history_days is empty; name at least one timeframe, as {"1h": 730}')
+        if self.signal_timeframe not in self.history_days:
+            raise ValueError(f"signal_timeframe {self.signal_timeframe} is not in history_days; add it there")
         if self.prefect_port == self.simulator_port:
             raise ValueError(f"prefect_port and simulator_port are both {self.prefect_port}; set one to another port")
         if self.exchange == SIMULATOR and self.exchange_sandbox:
@@ -184,6 +214,13 @@ class Settings(BaseSettings):
             keys = {"api_key": SecretStr("simulator-key"), "api_secret": SecretStr("simulator-secret")}
             return {"demo": AccountSettings(kind=AccountKind.LIVE, stop_loss_pct=Decimal(8), **keys)}
         return {"paper": AccountSettings()}
+
+    @cached_property
+    def effective_news_feeds(self) -> dict[str, str]:
+        """The feeds given, else the simulator's where that is the exchange."""
+        if self.news_feeds:
+            return {name: url.get_secret_value() for name, url in self.news_feeds.items()}
+        return {SIMULATOR: f"{self.exchange_url}/feed/rss.xml"} if self.exchange == SIMULATOR else {}
 
 
 def load_settings(**overrides: Any) -> Settings:

@@ -8,18 +8,28 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from sqlalchemy import Engine
 
 from lib.adapters.channels import make_channel
+from lib.adapters.database.account_states import DatabaseStates
+from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.budget import BudgetStore
+from lib.adapters.database.equity import DatabaseEquity
+from lib.adapters.database.history import DatabaseHistory
+from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.adapters.database.news import DatabaseNews
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.paper import DatabasePaper
 from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.adapters.database.risk import DatabaseRisk
+from lib.adapters.database.signals import DatabaseSignals
+from lib.adapters.database.strategies import DatabaseStrategies
 from lib.adapters.database.sync import DatabaseSync
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
+from lib.adapters.feeds import HttpFeeds
 from lib.errors import SettingsError
 from lib.notifications.channels import Subscriber
 from lib.paper.account import PaperAccount
-from lib.platform import Platform
+from lib.platform import AnalysisStores, Platform
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.stores import MarketFacts
 from lib.ports import BookSource, Clock, ExchangeAccount, SystemClock
@@ -65,6 +75,8 @@ async def open_platform(
             accounts[name] = private
             stack.push_async_callback(private.close)
         subscribers, mute = make_subscribers(settings, clock)
+        feeds = HttpFeeds()
+        stack.push_async_callback(feeds.close)
         yield Platform(
             settings=settings,
             clock=clock,
@@ -77,8 +89,25 @@ async def open_platform(
             portfolio=portfolio,
             notifications=NotificationStore(engine),
             subscribers=subscribers,
+            feeds=feeds,
+            analysis=_make_analysis(engine),
             refused_channels=mute,
         )
+
+
+def _make_analysis(engine: Engine) -> AnalysisStores:
+    return AnalysisStores(
+        history=DatabaseHistory(engine),
+        indicators=DatabaseIndicators(engine),
+        strategies=DatabaseStrategies(engine),
+        signals=DatabaseSignals(engine),
+        balances=DatabaseBalances(engine),
+        states=DatabaseStates(engine),
+        equity=DatabaseEquity(engine),
+        risk=DatabaseRisk(engine),
+        news=DatabaseNews(engine),
+        sentiment=DatabaseNews(engine),
+    )
 
 
 def venue_of(settings: Settings) -> Venue:
