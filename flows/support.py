@@ -16,11 +16,13 @@ from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
+from prefect.utilities.urls import url_for
 from prefect_sqlalchemy import SqlAlchemyConnector
 
 from flows.showing import rename_run
 from lib.adapters.database.engine import ENGINE_OPTIONS
 from lib.errors import AllItemsFailed, DataError, OperatorError, RetryableError
+from lib.notifications.links import link_messages
 from lib.platform import Platform
 from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
 from lib.results import Status, TaskResult
@@ -66,6 +68,7 @@ async def platform() -> AsyncIterator[Platform]:
                 opened.settings.log_level
             )  # the worker's environment names the logger only
             stack.callback(_platform.reset, _platform.set(opened))
+            stack.enter_context(link_messages(url_for("flow-run", runtime.flow_run.id)))
             yield opened
         except Exception as error:
             await rename_run(f"failed: {error}")

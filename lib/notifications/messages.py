@@ -85,7 +85,7 @@ class Message:
         body: Plain text with the numbers that matter and what to do next; never empty.
         deduplication_key: Recorded once per key, for ever: "stop_loss:demo:SOL/USDT:17:0".
         created_at: UTC.
-        link: Where to see more, as the page of the flow run.
+        link: Where to see more; without one it gets that of the run that records it (`lib.notifications.links`).
         attachments: Files, each with a name of its own; a channel that takes none still gets the text.
 
     Raises:

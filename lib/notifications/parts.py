@@ -44,7 +44,7 @@ def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
         limit: Characters that the channel takes at once, title and body together.
     """
     title, body = _fit_title(neutralise_mentions(message.title), neutralise_mentions(message.body), limit)
-    if message.link:
+    if message.link and limit >= SHORT_CHANNEL:
         body = f"{body}\n{message.link}"
     room = limit - count_characters(title) - NUMBERING - count_characters(REPEAT_NOTE) - len("\r\n\n")
     pieces = _split(body, max(room, 20))

@@ -57,6 +57,7 @@ async def test_without_any_candle_a_stop_that_is_triggered_is_told_in_the_same_r
     (told,) = prefect_world.webhooks.contents
     assert "🛑" in told
     assert "SOL/USDT" in told
+    assert told.splitlines()[-1].endswith(f"/runs/flow-run/{id_of(state)}")
     tasks = await read_task_runs(id_of(state))
     assert {name: run.run_count for name, run in tasks.items()} == {
         "sync_market_data": 3,

@@ -28,6 +28,7 @@ async def test_a_persons_message_is_delivered_and_not_again_when_the_run_is_retr
     (content,) = prefect_world.webhooks.contents
     assert "Maintenance tonight" in content
     assert "All positions stay open." in content
+    assert content.splitlines()[-1].endswith(f"/runs/flow-run/{run.id}")
     assert (await read_run(run.id)).run_count == 2
     assert "nothing to do" in (await read_run(run.id)).name
 

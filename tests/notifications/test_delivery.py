@@ -9,6 +9,7 @@ import pytest
 
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.notifications import NotificationStore
+from lib.notifications.links import link_messages
 from lib.notifications.messages import MessageType, Severity
 from tests.notifications.samples import DrivenClock, PostOffice, make_message, titles
 from tests.webhooks import WebhookServer
@@ -28,6 +29,26 @@ def test_a_message_reaches_its_channel_once(post_office: PostOffice, webhooks: W
     assert webhooks.contents == ["🛑 STOP LOSS triggered: SOL/USDT\r\nPrice 95.00, stop 100.00."]
     assert (first[0].delivered, second[0].delivered) == (1, 0)
     assert [(row.state, row.attempts, row.last_error) for row in post_office.rows()] == [("delivered", 1, "")]
+
+
+def test_a_message_ends_with_the_link_to_the_run_that_recorded_it(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    run = "http://127.0.0.1:4200/runs/flow-run/1"
+    with link_messages(run):
+        post_office.record("recorded in a run")
+        post_office.record("with its own", link="http://127.0.0.1/own")
+    post_office.record("outside")
+
+    post_office.deliver(post_office.subscribe("discord", webhooks))
+
+    last_lines = {content.splitlines()[0]: content.splitlines()[-1] for content in webhooks.contents}
+    nothing = "Price 95.00, stop 100.00."
+    assert last_lines == {
+        "recorded in a run": run,
+        "with its own": "http://127.0.0.1/own",
+        "outside": nothing,
+    }
 
 
 def test_urgent_messages_go_first_then_the_oldest(post_office: PostOffice, webhooks: WebhookServer) -> None:

@@ -26,6 +26,11 @@ def test_a_link_ends_the_last_part() -> None:
     assert [part.body.endswith("http://localhost/run") for part in parts] == [False, False, True]
 
 
+def test_a_short_message_on_a_phone_has_no_link_to_pay_for() -> None:
+    (part,) = render_parts(make_message("title", body="text", link="http://localhost/run"), SMS)
+    assert part.body == "text"
+
+
 def test_a_text_is_cut_at_line_ends() -> None:
     lines = [f"line {number:03} with some words" for number in range(200)]
     parts = render_parts(make_message(body="\n".join(lines)), DISCORD)

@@ -17,6 +17,7 @@ from lib.adapters.database.tables.notifications import (
     NotificationDeliveryRow,
     NotificationRow,
 )
+from lib.notifications.links import find_link
 from lib.notifications.messages import Attachment, Message, MessageType, Severity
 from lib.notifications.outbox import (
     SPARE_AFTER_DOUBTS,
@@ -249,7 +250,7 @@ def record_message(connection: Connection, message: Message) -> bool:
         title=message.title,
         body=message.body,
         deduplication_key=message.deduplication_key,
-        link=message.link,
+        link=message.link or find_link(),
         created_at=message.created_at,
     )
     once = row.on_conflict_do_nothing(index_elements=["deduplication_key"])
