@@ -34,10 +34,12 @@ class Roster:
     Attributes:
         enrolled: By name.
         items: Strategies that cannot be used, and a warning when none gives signals.
+        disabled: Strategies that are to say nothing, and since when.
     """
 
     enrolled: Mapping[str, Enrolled]
     items: tuple[Item, ...]
+    disabled: tuple[Item, ...]
 
 
 def load_roster(store: StrategyStore, now: datetime, code: Mapping[str, type[Strategy]] = STRATEGIES) -> Roster:
@@ -52,11 +54,11 @@ def load_roster(store: StrategyStore, now: datetime, code: Mapping[str, type[Str
     """
     register_strategies(store, now, code)
     enrolled: dict[str, Enrolled] = {}
-    items = []
+    items, disabled = [], []
     for stored in store.load_strategies():
         if stored.state is StrategyState.DISABLED:
             detail = f"disabled since {stored.changed_at:%Y-%m-%d %H:%M} UTC: {stored.why}"
-            items.append(Item(name=stored.name, status=Status.SKIPPED, detail=detail))
+            disabled.append(Item(name=stored.name, status=Status.SKIPPED, detail=detail))
         elif (refusal := _find_refusal(stored, code)) is not None:
             items.append(Item(name=stored.name, status=Status.FAILED, detail=refusal))
         else:
@@ -65,7 +67,7 @@ def load_roster(store: StrategyStore, now: datetime, code: Mapping[str, type[Str
     if not enrolled:
         detail = "no strategy is active, so every symbol is HOLD; none steps in by itself: enable one"
         items.append(Item(name="strategies", status=Status.PARTIAL, detail=detail))
-    return Roster(enrolled, tuple(items))
+    return Roster(enrolled, tuple(items), tuple(disabled))
 
 
 def register_strategies(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
@@ -17,10 +17,12 @@ from lib.ports import Clock
 from lib.results import Item, Status, calc_status
 from lib.strategy.deciding import News, Round, decide_missing
 from lib.strategy.evaluation import load_view
+from lib.strategy.registry import STRATEGIES
 from lib.strategy.roster import load_roster
 from lib.strategy.signal_report import SignalsResult, build_buy_lines, build_symbol_lines
 from lib.strategy.sizing import SizingRules
 from lib.strategy.stores import Action, SentimentStore, SignalStore, StrategyStore
+from lib.strategy.strategy import Strategy
 from lib.strategy.telling import size_buys, tell_buys
 
 TASK = "generate_signals"
@@ -56,6 +58,7 @@ def generate_signals(
     outbox: Outbox,
     clock: Clock,
     options: SignalOptions,
+    code: Mapping[str, type[Strategy]] = STRATEGIES,
 ) -> SignalsResult:
     """Let every active strategy say BUY or HOLD of every symbol on the last closed candle, and tell people of the BUYs.
 
@@ -83,6 +86,7 @@ def generate_signals(
         outbox: Where messages are recorded.
         clock: Now.
         options: The operator's.
+        code: The strategies there are, by name.
 
     Raises:
         AllItemsFailed: No symbol has the candle, or every strategy failed.
@@ -91,7 +95,7 @@ def generate_signals(
     """
     now = clock.now()
     opened_at = calc_newest_closed(now, timeframe)
-    roster = load_roster(strategies, now)
+    roster = load_roster(strategies, now, code)
     enrolled = list(roster.enrolled.values())
     view = cache(lambda: load_view(history, indicators, symbols, timeframe, opened_at, enrolled))
     a_round = Round(symbols, timeframe, opened_at, now, roster, market.load_listings(symbols), view)
@@ -113,7 +117,7 @@ def generate_signals(
         task=TASK,
         status=calc_status(TASK, reported),
         counts={"new signals": len(fresh), "buys": len(buys), "alerts": told},
-        items=reported,
+        items=(*reported, *roster.disabled),
         started_at=now,
         finished_at=clock.now(),
         buys=build_buy_lines(buys, sized.sizes, sized.unsized),

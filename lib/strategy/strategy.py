@@ -148,7 +148,9 @@ class Strategy(BaseModel, ABC):
 def _list_values(name: str, field: FieldInfo) -> tuple[Any, ...]:
     if choices := get_args(field.annotation):  # a Literal
         return choices
-    limits = {key: limit for part in field.metadata for key in ("ge", "le") if (limit := getattr(part, key, None))}
+    limits = {
+        key: limit for part in field.metadata for key in ("ge", "le") if (limit := getattr(part, key, None)) is not None
+    }
     extra = field.json_schema_extra
     if not isinstance(extra, dict) or len(limits) < 2:
         raise TypeError(f"Expected bounds and a step of parameter {name}. Declare it with `bounded`, or as a Literal.")
