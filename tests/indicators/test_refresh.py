@@ -14,7 +14,8 @@ from sqlalchemy.exc import DBAPIError
 
 from lib.adapters.database.copying import copy_upsert
 from lib.adapters.database.engine import make_engine
-from lib.adapters.database.indicators import DatabaseIndicators
+from lib.adapters.database.history import WANTED_CANDLES
+from lib.adapters.database.indicators import LAST, LOAD_MARKS, SINCE, STORED, DatabaseIndicators
 from lib.adapters.database.tables.market import CANDLES
 from lib.errors import AllItemsFailed, DatabaseUnavailable
 from lib.indicators import kernels
@@ -210,6 +211,22 @@ def test_the_cost_of_a_refresh_does_not_grow_with_stored_history(world: World) -
         marks = store.load_marks([BTC], "1h")
         loaded.append(store.load_since({BTC: marks[BTC].watched_from}, "1h").close.shape[1])
     assert loaded == [600, 600]
+
+
+def test_no_query_of_a_refresh_reads_a_whole_table(world: World) -> None:
+    for symbol in (BTC, ETH):
+        world.put(symbol, range(2999))
+    world.refresh([BTC, ETH])
+    wanted = {"symbols": [BTC, ETH], "timeframe": "1h", "count": 900, "starts": [START + 2500 * HOUR] * 2}
+    window = {**wanted, "start": START + 2500 * HOUR, "end": START + 2600 * HOUR}
+    with world.engine.connect() as connection:
+        connection.execute(text("ANALYZE"))
+        for query in (SINCE, LAST, STORED, WANTED_CANDLES):
+            plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {query}", window).scalars())
+            assert "Nested Loop" in plan, plan
+            assert "Seq Scan" not in plan, plan
+        plan = "\n".join(connection.execute(text(f"EXPLAIN {LOAD_MARKS}"), wanted).scalars())
+        assert "candles_pkey" in plan, plan
 
 
 def test_a_series_shorter_than_the_warm_up_is_stored_with_nulls(world: World) -> None:

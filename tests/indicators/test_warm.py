@@ -64,5 +64,5 @@ def test_no_kernel_is_compiled_twice_whatever_it_is_given() -> None:
         kernels.sma(given, 2)
         kernels.bollinger(given, 2, 2)
         kernels.highest(given, np.int64(2))  # type: ignore[arg-type]  # what a parameter search hands over
-    for kernel in (kernels._sma, kernels._bollinger, kernels._extreme):
-        assert len(kernel.signatures) == 1  # type: ignore[attr-defined]  # numba's
+    for name in ("_sma", "_bollinger", "_extreme"):
+        assert len(getattr(kernels, name).signatures) == 1

@@ -20,9 +20,10 @@ from lib.market.timeframes import floor_to_timeframe, width_of
 MICROSECOND = timedelta(microseconds=1)
 WANTED_CANDLES = (
     "SELECT wanted.row_number::int4, opened_at, open, high, low, close, volume "
-    "FROM unnest(CAST(%(symbols)s AS text[])) WITH ORDINALITY AS wanted (symbol, row_number) "
-    "JOIN candles USING (symbol) "
-    "WHERE timeframe = %(timeframe)s AND opened_at >= %(start)s AND opened_at < %(end)s"
+    "FROM unnest(CAST(%(symbols)s AS text[])) WITH ORDINALITY AS wanted (symbol, row_number), "
+    # Ordered, and so asked once for each symbol by the key; joined plainly, the server may read the whole table.
+    "LATERAL (SELECT * FROM candles WHERE candles.symbol = wanted.symbol AND timeframe = %(timeframe)s "
+    "AND opened_at >= %(start)s AND opened_at < %(end)s ORDER BY opened_at) AS stored"
 )
 VALUES = ("open", "high", "low", "close", "volume")
 

@@ -20,22 +20,25 @@ from lib.indicators.stored import StoredIndicators
 from lib.indicators.stores import IndicatorRows, Mark, RecentCandles
 
 LOCK = 0x464B53_0005  # one writer at a time: two would meet the same rows in each other's order
-CANDLE = "wanted.row_number::int4, candles.opened_at, candles.high, candles.low, candles.close"
+# A subquery with an order is asked once for each series, by the key. Joined plainly the server may read the whole table
+# instead, and the cost would grow with the stored history.
+CANDLE = "wanted.row_number::int4, recent.opened_at, recent.high, recent.low, recent.close"
 SINCE = (
     f"SELECT {CANDLE} FROM unnest(CAST(%(symbols)s AS text[]), CAST(%(starts)s AS timestamptz[])) "  # noqa: S608 our own text
-    "WITH ORDINALITY AS wanted (symbol, start, row_number) JOIN candles ON candles.symbol = wanted.symbol "
-    "AND candles.timeframe = %(timeframe)s AND candles.opened_at >= wanted.start"
+    "WITH ORDINALITY AS wanted (symbol, start, row_number), LATERAL (SELECT * FROM candles "
+    "WHERE candles.symbol = wanted.symbol AND timeframe = %(timeframe)s AND opened_at >= wanted.start "
+    "ORDER BY opened_at) AS recent"
 )
 LAST = (
     f"SELECT {CANDLE} FROM unnest(CAST(%(symbols)s AS text[])) WITH ORDINALITY AS wanted (symbol, row_number), "  # noqa: S608 our own text
     "LATERAL (SELECT * FROM candles WHERE candles.symbol = wanted.symbol AND timeframe = %(timeframe)s "
-    "ORDER BY opened_at DESC LIMIT %(count)s) AS candles"
+    "ORDER BY opened_at DESC LIMIT %(count)s) AS recent"
 )
 LOAD_MARKS = text(
     "SELECT symbol, watched_from, computed_to, begins_at, digest FROM indicator_states AS states "
-    "WHERE timeframe = :timeframe AND symbol = ANY(:symbols) AND NOT EXISTS (SELECT FROM candles "
-    "WHERE candles.symbol = states.symbol AND candles.timeframe = states.timeframe "
-    "AND candles.opened_at < states.begins_at)"
+    "WHERE timeframe = :timeframe AND symbol = ANY(:symbols) AND (begins_at IS NULL OR begins_at <= "
+    "(SELECT min(opened_at) FROM candles WHERE candles.symbol = states.symbol "
+    "AND candles.timeframe = states.timeframe))"
 )
 NAMES = ", ".join(COLUMNS)
 NULLS = ", ".join(f"NULLIF({name}, 'NaN')" for name in COLUMNS)
@@ -57,9 +60,9 @@ UPSERT = text(
 )
 STORED = (
     f"SELECT wanted.row_number::int4, opened_at, close, {NANS} "  # noqa: S608 our own names
-    "FROM unnest(CAST(%(symbols)s AS text[])) WITH ORDINALITY AS wanted (symbol, row_number) "
-    "JOIN indicators USING (symbol) "
-    "WHERE timeframe = %(timeframe)s AND opened_at >= %(start)s AND opened_at < %(end)s"
+    "FROM unnest(CAST(%(symbols)s AS text[])) WITH ORDINALITY AS wanted (symbol, row_number), "
+    "LATERAL (SELECT * FROM indicators WHERE indicators.symbol = wanted.symbol AND timeframe = %(timeframe)s "
+    "AND opened_at >= %(start)s AND opened_at < %(end)s ORDER BY opened_at) AS stored"
 )
 
 
