@@ -1,8 +1,9 @@
-"""Chain: critical-path from its scheduled instant to Completed on the whole stack, for 10, 100 and 500 symbols.
+"""Chain: the market's chains from their scheduled instants to Completed on the whole stack, for 10 and 500 symbols.
 
-The stack is that of `fks up` in a temporary home. Only two things differ from production, so that minutes suffice: the
-deployment runs every minute instead of every five, and the timeframes are 1m, 5m, 15m, 1h instead of 5m, 1h, 4h, 1d. So
-each chain finds one due candle a symbol, every fifth one two, as at full hours in production.
+The stack is that of `fks up` in a temporary home. Only this differs from production, so that minutes suffice: each
+chain runs every minute (seconds apart, as in production), the timeframes are 1m, 5m, 15m, 1h instead of 5m, 1h, 4h, 1d,
+and signals are made of 1m candles. So each minute brings one due candle a symbol (every fifth one two, as at full hours
+in production), which the critical path fetches; and new signals, indicators and balances for the chains after it.
 """
 
 from __future__ import annotations
@@ -27,18 +28,22 @@ from rich.console import Console
 from benchmarks.measuring import render_spread, show_table
 from benchmarks.servers import temporary_folder
 from deployments.display import Display
-from deployments.prefect_api import Run
+from deployments.prefect_api import PrefectApi, Run
 from deployments.specification import TAG
 from deployments.stack import Stack, running_stack
 from lib.settings import load_settings
 from lib.simulator.instruments import make_profiles
 
-DEPLOYMENT = "critical-path/every-5-minutes"
-SIZES = (10, 100, 500)
+CRITICAL = "critical-path/every-5-minutes"
+DEPLOYMENTS = {  # and the second of the minute that it runs at; with 500 symbols each takes up to twenty
+    CRITICAL: 2,
+    "signal-generation/every-15-minutes": 22,
+    "market-analysis/every-30-minutes": 42,
+}
+SIZES = (10, 500)
 INSTANTS = 6
 SHORT_HISTORY = {"1m": 1, "5m": 1, "15m": 1, "1h": 1}
 LONG_HISTORY = {"1m": 14, "5m": 30, "15m": 90, "1h": 730}
-EVERY_MINUTE = {"interval": 60, "anchor_date": "2026-01-01T00:00:02+00:00", "timezone": "UTC"}
 PATIENCE_SECONDS = 900.0  # of one stack, beyond its instants
 
 
@@ -86,37 +91,29 @@ def run() -> None:
     cases = [*((symbols, SHORT_HISTORY) for symbols in SIZES), (SIZES[0], LONG_HISTORY)]
     table = []
     for symbols, history in cases:
-        chains, memory = measure(symbols, history)
-        for chain in chains:
-            times = f"began {chain.began:5.2f} s, ended {chain.ended:5.2f} s after its instant"
-            print(f"{symbols} symbols: {times}, {chain.state}: {chain.name}", flush=True)
-        table.append(_to_row(f"{symbols}{', long history' if history is LONG_HISTORY else ''}", chains, memory))
-    show_table(
-        (
-            "symbols",
-            "instant to Completed, s",
-            "until it begins",
-            "sync",
-            "positions",
-            "stops",
-            "send",
-            "peak memory, MB",
-        ),
-        table,
-    )
+        label = f"{symbols}{', long history' if history is LONG_HISTORY else ''}"
+        by_deployment, memory = measure(symbols, history)
+        for deployment, chains in by_deployment.items():
+            for chain in chains:
+                times = f"began {chain.began:5.2f} s, ended {chain.ended:5.2f} s after its instant"
+                print(f"{label} symbols, {deployment}: {times}, {chain.state}: {chain.name}", flush=True)
+            table.append(_to_row(label, deployment, chains))
+        print(f"{label} symbols: most memory of a flow process {max(memory.peaks.values()):.0f} MB", flush=True)
+    show_table(("symbols", "chain", "instant to Completed, s", "until it begins", "its tasks, s"), table)
 
 
-def measure(symbols: int, history: Mapping[str, int]) -> tuple[list[Chain], Memory]:
+def measure(symbols: int, history: Mapping[str, int]) -> tuple[dict[str, list[Chain]], Memory]:
     """Run a stack, let it fetch the history, and follow the next scheduled chains."""
     memory, done = Memory(), threading.Event()
     with temporary_folder() as folder, _stack(folder, symbols, history) as stack, _server(stack) as http:
-        deployment = _prepare(stack, http)
+        deployments = _prepare(stack, http)
         worker = stack.children["worker"].process
         assert worker is not None
         watcher = threading.Thread(target=memory.watch, args=(psutil.Process(worker.pid), done))
         watcher.start()
         try:
-            return _follow(http, deployment, datetime.now(UTC)), memory
+            since = datetime.now(UTC)
+            return {name: _follow(http, found, since) for name, found in deployments.items()}, memory
         finally:
             done.set()
             watcher.join()
@@ -137,6 +134,7 @@ def _stack(folder: Path, symbols: int, history: Mapping[str, int]) -> Iterator[S
         "FKS_MAINS": json.dumps(names[:3]),
         "FKS_ALTS": json.dumps(names[3:]),
         "FKS_HISTORY_DAYS": json.dumps(dict(history)),
+        "FKS_SIGNAL_TIMEFRAME": "1m",
     }
     before = dict(os.environ)
     os.environ.update(ours)
@@ -151,25 +149,33 @@ def _stack(folder: Path, symbols: int, history: Mapping[str, int]) -> Iterator[S
         os.environ.update(before)
 
 
-def _prepare(stack: Stack, http: httpx.Client) -> str:
-    """Start chains by hand until history and fills are there, then let the deployment run every minute; returns its id.
+def _prepare(stack: Stack, http: httpx.Client) -> dict[str, str]:
+    """Start chains by hand until history and fills are there, then let them run every minute; return ids by name.
 
     The first import of 500 symbols alone costs more weight than a minute has, so that it takes several chains.
     """
     deadline = time.monotonic() + PATIENCE_SECONDS
     with stack.api as api:
-        deployment = next(found.id for found in api.load_deployments(TAG) if found.name == DEPLOYMENT)
-        run: Run | None = None
-        while run is None or run.state != "Completed" or "fresh" not in run.name:
-            run_id = api.start_run(deployment)
-            while not (run := api.load_run(run_id)).is_over:
-                _check_patience(deadline)
-                time.sleep(1)
-            print(f"Before the measurement: {run.state}: {run.name}", flush=True)
-    schedule = http.get(f"/deployments/{deployment}/schedules").raise_for_status().json()[0]
-    changed = {"schedule": EVERY_MINUTE, "active": True}
-    http.patch(f"/deployments/{deployment}/schedules/{schedule['id']}", json=changed).raise_for_status()
-    return deployment
+        ids = {found.name: found.id for found in api.load_deployments(TAG) if found.name in DEPLOYMENTS}
+        for name in DEPLOYMENTS:
+            run: Run | None = None
+            while run is None or run.state != "Completed" or "fresh" not in run.name:
+                run = _run_by_hand(api, ids[name], deadline)
+                print(f"Before the measurement: {name}: {run.state}: {run.name}", flush=True)
+    for name, second in DEPLOYMENTS.items():
+        schedule = http.get(f"/deployments/{ids[name]}/schedules").raise_for_status().json()[0]
+        anchor = f"2026-01-01T00:00:{second:02}+00:00"
+        changed = {"schedule": {"interval": 60, "anchor_date": anchor, "timezone": "UTC"}, "active": True}
+        http.patch(f"/deployments/{ids[name]}/schedules/{schedule['id']}", json=changed).raise_for_status()
+    return {name: ids[name] for name in DEPLOYMENTS}
+
+
+def _run_by_hand(api: PrefectApi, deployment: str, deadline: float) -> Run:
+    run_id = api.start_run(deployment)
+    while not (run := api.load_run(run_id)).is_over:
+        _check_patience(deadline)
+        time.sleep(1)
+    return run
 
 
 def _follow(http: httpx.Client, deployment: str, since: datetime) -> list[Chain]:
@@ -201,15 +207,15 @@ def _to_chain(http: httpx.Client, run: dict[str, Any]) -> Chain:
     )
 
 
-def _to_row(symbols: str, chains: Sequence[Chain], memory: Memory) -> tuple[str, ...]:
-    names = ("sync_market_data", "update_positions", "check_stop_loss", "send_notifications")
-    tasks = [f"{median(chain.tasks.get(name, 0.0) for chain in chains):.2f}" for name in names]
+def _to_row(symbols: str, deployment: str, chains: Sequence[Chain]) -> tuple[str, ...]:
+    names = list(dict.fromkeys(name for chain in chains for name in chain.tasks))
+    tasks = [f"{name} {median(chain.tasks.get(name, 0.0) for chain in chains):.2f}" for name in names]
     return (
         symbols,
+        deployment.split("/")[0],
         render_spread([chain.ended for chain in chains]),
         f"{median(chain.began for chain in chains):.2f}",
-        *tasks,
-        f"{max(memory.peaks.values()):.0f}",
+        ", ".join(tasks),
     )
 
 
