@@ -14,6 +14,7 @@ from prefect.client.orchestration import get_client
 from deployments.apply import ensure_pool
 from flows.follow_up import DEPLOYMENT
 from flows.on_demand import send_notification
+from lib.notifications.messages import MessageType
 from lib.settings import PROJECT_ROOT
 from tests.platforms import World, flow_environment
 from tests.prefect_servers import PREFECT, PrefectServer, wait_until
@@ -41,6 +42,10 @@ async def make_pool() -> None:
         await ensure_pool(client)
 
 
+async def say_urgently(message: str) -> None:
+    await send_notification(MessageType.STOP_LOSS, message, urgent=True, return_state=True)
+
+
 @pytest.fixture
 def phone(monkeypatch: pytest.MonkeyPatch) -> Iterator[WebhookServer]:
     """The second channel, which did not subscribe to stop losses."""
@@ -57,7 +62,7 @@ def test_it_goes_on_after_its_time_and_arrives_once(
 ) -> None:
     monkeypatch.setenv("FKS_ESCALATION_SECONDS", "10")
     prefect_world.webhooks.answer_next(429, headers={"Retry-After": "3600"})
-    asyncio.run(send_notification("stop_loss", "Sell SOL now", urgent=True, return_state=True))
+    asyncio.run(say_urgently("Sell SOL now"))
     assert phone.contents == []
 
     with prefect_server.worker("between-chains", flow_environment(prefect_server)) as worker:
