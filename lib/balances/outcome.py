@@ -10,7 +10,6 @@ from lib.balances.breaks import Break, BreakState
 from lib.balances.picture import Picture
 from lib.balances.reading import may_pass
 from lib.balances.snapshots import Snapshot
-from lib.portfolio.bookkeeping import Booked
 from lib.portfolio.position_report import describe_import
 from lib.results import Item, Status, failed_item
 from lib.units import format_money
@@ -21,14 +20,12 @@ class Outcome:
     """What a run wrote down.
 
     Attributes:
-        booked: The fills it imported.
         new_flows: How many cash flows are new or changed.
         compared: Whether an earlier opening was there to compare with.
         breaks: Suspected and open ones.
         snapshot: None where there were no prices.
     """
 
-    booked: Booked
     new_flows: int
     compared: bool
     breaks: Sequence[Break]
@@ -38,7 +35,7 @@ class Outcome:
 def list_items(picture: Picture, outcome: Outcome) -> list[Item]:
     """Return what the run did and what it could not do."""
     name = picture.owner.name
-    imported = describe_import(name, tuple(picture.reading.fetched.reasons), outcome.booked)
+    imported = describe_import(name, tuple(picture.reading.asked.reasons), picture.reading.booked)
     return [
         *(item for item in imported if item.status is Status.FAILED),
         _tell_value(picture, outcome),

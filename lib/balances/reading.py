@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from lib.balances.flows import CashFlow
 from lib.errors import FksError, RetryableError
 from lib.portfolio.accounts import Account
-from lib.portfolio.fills import Balance
+from lib.portfolio.bookkeeping import Booked
+from lib.portfolio.fills import Balance, BookedFill
 from lib.portfolio.imports import Fetched, fetch_new_fills
 from lib.portfolio.quotes import PriceSource
 from lib.portfolio.stores import MarketFacts, PortfolioStore
@@ -36,7 +37,8 @@ class Reading:
     """What the exchange told of an account.
 
     Attributes:
-        fetched: Fills since the last import, with the balances read before them.
+        asked: The symbols whose fills were asked for, with the balances, before the last reading of those.
+        booked: What importing those fills has changed, all attempts together; errors are those of the last.
         flows: Deposits and withdrawals.
         flows_error: Why those could not be read; `flows` is then empty.
         balances: As read last, by asset; those above zero.
@@ -45,7 +47,8 @@ class Reading:
         moving: Assets whose total changed between both readings, so that nobody knows which fills it contains.
     """
 
-    fetched: Fetched
+    asked: Fetched
+    booked: Booked
     flows: Sequence[CashFlow]
     flows_error: Exception | None
     balances: Mapping[str, Balance]
@@ -65,10 +68,12 @@ async def read_account(
     market: MarketFacts,
     clock: Clock,
     universe: Sequence[str],
+    book: Callable[[Fetched], Booked],
 ) -> Reading:
     """Read balances, fills, cash flows, and the balances again; up to three times until both balances are the same.
 
-    Then what came in between is in all of them, or in none.
+    Then what came in between is in all of them, or in none. Each attempt books its fills, so that the next one asks
+    only for what moved since.
 
     Args:
         account: Whose.
@@ -80,22 +85,27 @@ async def read_account(
         market: Stored symbols and candles.
         clock: Ours.
         universe: The symbols kept fresh.
+        book: Stores what an import has fetched.
 
     Raises:
         FksError: When the balances could not be read. Failures of fills and flows are part of the reading.
     """
     since = flows_asked_at - OVERLAP if flows_asked_at else clock.now() - HISTORY
+    fills: list[BookedFill] = []
     for _ in range(ATTEMPTS):
         fetched = await fetch_new_fills(
             account, exchange_account, store=store, market=market, clock=clock, universe=universe
         )
+        booked = book(fetched)
+        fills += booked.fills
         flows, error = await _fetch_flows(exchange_account, since)
         exchange_at = await exchange.fetch_time() if wants_time else None
         balances = await exchange_account.fetch_balances()
         moving = _find_moving(fetched.balances, balances)
         if not moving:
             break
-    return Reading(fetched, flows, error, balances, clock.now(), exchange_at, moving)
+    booked = replace(booked, fills=fills)
+    return Reading(fetched, booked, flows, error, balances, clock.now(), exchange_at, moving)
 
 
 async def _fetch_flows(

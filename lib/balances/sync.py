@@ -22,6 +22,7 @@ from lib.balances.valuing import take_snapshot
 from lib.portfolio.accounts import Account
 from lib.portfolio.bookkeeping import Booked, book_import
 from lib.portfolio.import_plan import FEE_ASSETS
+from lib.portfolio.imports import Fetched
 from lib.portfolio.pricing import price_positions
 from lib.portfolio.quotes import Quotes, fetch_quotes
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
@@ -73,6 +74,12 @@ async def sync_account_balance(
     if exchange_account is None:
         return _skip(account, clock)
     opening = balances.load_opening(account)
+    quotes = await fetch_quotes(exchange, clock)
+
+    def book(fetched: Fetched) -> Booked:
+        with portfolio.open_books(account) as books:
+            return book_import(books, fetched, market, quotes, clock.now())
+
     reading = await read_account(
         owner,
         exchange_account,
@@ -83,12 +90,12 @@ async def sync_account_balance(
         market=market,
         clock=clock,
         universe=universe,
+        book=book,
     )
-    quotes = await fetch_quotes(exchange, clock)
-    booked, held = _import(owner, reading, quotes, portfolio=portfolio, market=market, clock=clock)
-    picture = _draw(owner, reading, quotes, booked=booked, held=held, balances=balances, options=options, clock=clock)
+    held = _price_positions(account, quotes, portfolio=portfolio, market=market, clock=clock)
+    picture = _draw(owner, reading, quotes, held=held, balances=balances, options=options, clock=clock)
     with balances.open_records(account) as records:
-        outcome = _keep(records, picture, opening, booked=booked, market=market, options=options)
+        outcome = _keep(records, picture, opening, market=market, options=options)
     items = list_items(picture, outcome)
     return BalanceResult(
         task=TASK,
@@ -107,23 +114,16 @@ def _skip(account: str, clock: Clock) -> BalanceResult:
     return BalanceResult(task=TASK, status=Status.SKIPPED, counts={}, items=(item,), started_at=now, finished_at=now)
 
 
-def _import(
-    owner: Account,
-    reading: Reading,
-    quotes: Quotes,
-    *,
-    portfolio: PortfolioStore,
-    market: MarketFacts,
-    clock: Clock,
-) -> tuple[Booked, Sequence[HeldPosition]]:
-    """Book the fills and price the positions, as `update_positions` does."""
-    with portfolio.open_books(owner.name) as books:
-        booked = book_import(books, reading.fetched, market, quotes, clock.now())
+def _price_positions(
+    account: str, quotes: Quotes, *, portfolio: PortfolioStore, market: MarketFacts, clock: Clock
+) -> Sequence[HeldPosition]:
+    """Price the positions as `update_positions` does, so that both see the same values."""
+    with portfolio.open_books(account) as books:
         held = books.load_held()
         listings = market.load_listings({one.symbol for one in held})
         valuations, _ = price_positions(held, quotes, listings, clock.now())
         books.save_valuations(valuations)
-        return booked, books.load_held()
+        return books.load_held()
 
 
 def _draw(
@@ -131,16 +131,15 @@ def _draw(
     reading: Reading,
     quotes: Quotes,
     *,
-    booked: Booked,
     held: Sequence[HeldPosition],
     balances: BalanceStore,
     options: BalanceOptions,
     clock: Clock,
 ) -> Picture:
     """Price everything that is held, or was once, and find what cannot be compared."""
-    assets = {*reading.balances, *reading.fetched.balances, owner.quote_asset}
+    assets = {*reading.balances, *reading.asked.balances, owner.quote_asset}
     known = balances.load_prices(assets, owner.quote_asset)
-    unknown = {asset for symbol in booked.errors for asset in (*symbol.split("/"), *FEE_ASSETS)}
+    unknown = {asset for symbol in reading.booked.errors for asset in (*symbol.split("/"), *FEE_ASSETS)}
     return Picture(
         owner=owner,
         run_at=clock.now().replace(second=0, microsecond=0),
@@ -158,7 +157,6 @@ def _keep(
     picture: Picture,
     opening: Opening | None,
     *,
-    booked: Booked,
     market: MarketFacts,
     options: BalanceOptions,
 ) -> Outcome:
@@ -179,7 +177,7 @@ def _keep(
     snapshot = None
     if picture.quotes.error is None:
         snapshot = take_snapshot(records, picture, opening, breaks, market)
-    return Outcome(booked, len(changed), opening is not None, breaks, snapshot)
+    return Outcome(len(changed), opening is not None, breaks, snapshot)
 
 
 def _price_missing(picture: Picture, expected: Collection[str], options: BalanceOptions) -> Picture:
@@ -199,7 +197,7 @@ def _count(picture: Picture, outcome: Outcome) -> dict[str, int]:
     is_open = [one.state is BreakState.OPEN for one in outcome.breaks]
     return {
         "assets": len(picture.reading.balances),
-        "new fills": len(outcome.booked.fills),
+        "new fills": len(picture.reading.booked.fills),
         "cash flows": outcome.new_flows,
         "breaks": sum(is_open),
         "suspected": len(is_open) - sum(is_open),
