@@ -131,7 +131,7 @@ def read_feed(body: bytes, headers: Mapping[str, str], named: str) -> FetchedFee
     text = REFERENCES.sub(_repair_reference, text)
     try:
         told = feedparser.parse(io.BytesIO(text), response_headers={"content-type": content_type})
-    except (ValueError, LookupError, OverflowError, AssertionError) as error:  # how it fails on what it cannot read
+    except (ValueError, LookupError, ArithmeticError, TypeError, AttributeError) as error:  # seen when fuzzed
         raise BadAnswer(f"{named} sends a feed that cannot be read ({type(error).__name__}).") from error
     entries = tuple(_to_entry(one) for one in told.entries[:MAX_ENTRIES])
     if not ENDS.search(body[-TAIL_BYTES:].replace(b"\0", b"")):

@@ -7,6 +7,7 @@ from sqlalchemy import Engine
 
 from lib.adapters.database.engine import make_engine
 from lib.adapters.feeds import HttpFeeds
+from tests.news.newsroom import Newsroom
 from tests.news.publisher import HandClock, Publisher, run_publisher
 
 
@@ -34,3 +35,8 @@ def engine(database_url: str) -> Iterator[Engine]:
 @pytest.fixture
 def clock() -> HandClock:
     return HandClock()
+
+
+@pytest.fixture
+def room(engine: Engine, publisher: Publisher, fetcher: HttpFeeds, clock: HandClock) -> Newsroom:
+    return Newsroom(engine, publisher, fetcher, clock)

@@ -2,50 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from sqlalchemy import Engine, text
 
-from lib.adapters.database.news import DatabaseNews
 from lib.adapters.feeds import HttpFeeds
 from lib.errors import AllItemsFailed
-from lib.news.fetching import fetch_news
 from lib.news.report import NewsResult
 from lib.results import Status
-from tests.news.publisher import NOON, HandClock, Publisher, item, rss
+from tests.news.newsroom import Newsroom
+from tests.news.publisher import NOON, item, rss
 
-ASSETS = ("BTC", "ETH", "SOL", "LINK")
 RISES = item("Bitcoin rises as bulls return", "http://paper.example/rises?utm_source=rss", NOON - timedelta(hours=2))
 FALLS = item("Solana plunges after hack", "http://paper.example/falls", NOON - timedelta(hours=1))
-
-
-class Newsroom:
-    """All that a run needs, and what is stored afterwards."""
-
-    def __init__(self, engine: Engine, publisher: Publisher, fetcher: HttpFeeds, clock: HandClock) -> None:
-        self.engine = engine
-        self.publisher = publisher
-        self.fetcher = fetcher
-        self.clock = clock
-        self.store = DatabaseNews(engine)
-
-    async def fetch(self, feeds: Mapping[str, str], limit: int = 50) -> NewsResult:
-        return await fetch_news(
-            feeds=feeds, fetcher=self.fetcher, store=self.store, clock=self.clock, assets=ASSETS, limit=limit
-        )
-
-    def rows(self, table: str = "news_articles") -> list[dict[str, Any]]:
-        order = "published_at DESC, article_key" if table == "news_articles" else "name"
-        with self.engine.connect() as connection:
-            return [dict(row) for row in connection.execute(text(f"SELECT * FROM {table} ORDER BY {order}")).mappings()]
-
-
-@pytest.fixture
-def room(engine: Engine, publisher: Publisher, fetcher: HttpFeeds, clock: HandClock) -> Newsroom:
-    return Newsroom(engine, publisher, fetcher, clock)
 
 
 async def test_articles_are_stored_with_their_times_assets_and_sentiment(room: Newsroom) -> None:
@@ -227,4 +198,25 @@ async def test_a_text_with_signs_that_the_database_refuses_is_stored(room: Newsr
     body = rss(item("x", "http://paper.example/a").replace("x<", title + "<"))
     result = await room.fetch({"paper": room.publisher.publish("/rss", body)})
     assert result.counts["new stories"] == 1
-    assert room.rows()[0]["title"] == "Bitcoin� �� rises�"
+    assert room.rows()[0]["title"] == "Bitcoin� �� …rises�"
+
+
+async def test_runs_at_once_store_each_article_once(room: Newsroom) -> None:
+    stories = [item(f"Story number {n} of many", f"http://paper.example/{n}") for n in range(30)]
+    repeats = [item(f"Story number {n} of many", f"http://mirror.example/{n}") for n in range(30)]
+    paper, mirror = (room.publisher.publish(f"/{n}", rss(*told)) for n, told in enumerate((stories, repeats)))
+
+    def run() -> NewsResult:
+        return asyncio.run(run_alone())
+
+    async def run_alone() -> NewsResult:
+        fetcher = HttpFeeds(timeout_seconds=20)  # with a loop of its own, as another process would have
+        try:
+            return await replace(room, fetcher=fetcher).fetch({"paper": paper, "mirror": mirror}, limit=100)
+        finally:
+            await fetcher.close()
+
+    results = await asyncio.gather(*(asyncio.to_thread(run) for _ in range(4)))
+    assert sum(result.counts["new stories"] for result in results) == 30
+    assert sum(result.counts["repeated"] for result in results) == 30
+    assert len(room.rows()) == 60

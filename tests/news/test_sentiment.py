@@ -15,6 +15,7 @@ from lib.news.sentiment import calc_sentiment
         ("SEC approves the Bitcoin ETF", "SEC rejects the Bitcoin ETF"),
         ("Ether rallies as bulls return", "Ether slumps as bears return"),
         ("Exchange resumes withdrawals", "Exchange halts withdrawals"),
+        ("Solana soars 12 % in four hours", "Solana crashes 12 % in four hours"),
         ("Bridge launches", "Bridge hacked, users lose millions"),
         ("Exchange is not insolvent", "Exchange is insolvent"),
     ],
