@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Engine, text
+from sqlalchemy import CheckConstraint, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from lib.adapters.database.copying import copy_upsert
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.history import WANTED_CANDLES
 from lib.adapters.database.indicators import LAST, LOAD_MARKS, SINCE, STORED, DatabaseIndicators
+from lib.adapters.database.tables.indicators import INDICATOR_STATES, INDICATORS
 from lib.adapters.database.tables.market import CANDLES
 from lib.errors import AllItemsFailed, DatabaseUnavailable
 from lib.indicators import kernels
@@ -310,6 +312,18 @@ def test_killed_before_the_write_is_complete_leaves_nothing_half_written(world: 
     world.check(count=320)
 
 
+def test_two_refreshes_at_once_store_what_one_would(world: World) -> None:
+    for symbol in (BTC, ETH):
+        world.put(symbol, range(1500))
+    with ThreadPoolExecutor(2) as pool:
+        orders = ([BTC, ETH], [ETH, BTC])
+        results = [job.result() for job in [pool.submit(world.refresh, order) for order in orders]]
+    assert all(not result.failed for result in results)
+    world.check(BTC, count=300)
+    world.check(ETH, count=300)
+    assert world.refresh([BTC, ETH]).status is Status.SKIPPED
+
+
 def test_another_number_of_kept_rows_is_honoured(world: World) -> None:
     world.put(BTC, range(2000))
     world.refresh(keep=100)
@@ -332,6 +346,12 @@ def test_a_database_that_is_lost_is_an_error_to_retry() -> None:
     store = DatabaseIndicators(make_engine("postgresql://nobody@127.0.0.1:1/none"))
     with pytest.raises(DatabaseUnavailable):
         update_indicators(store=store, clock=Noon(), symbols=[BTC], timeframes=["1h"])
+
+
+def test_the_migration_makes_the_checks_that_the_tables_declare(world: World) -> None:
+    for table in (INDICATORS, INDICATOR_STATES):
+        declared = {check.name for check in table.constraints if isinstance(check, CheckConstraint)}
+        assert {check["name"] for check in inspect(world.engine).get_check_constraints(table.name)} == declared
 
 
 def test_a_row_whose_state_is_upside_down_is_refused_by_the_database_itself(world: World) -> None:
