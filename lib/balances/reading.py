@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lib.balances.flows import CashFlow
+from lib.balances.stores import Opening
 from lib.errors import FksError, RetryableError
 from lib.portfolio.accounts import Account
 from lib.portfolio.bookkeeping import Booked
@@ -55,6 +56,18 @@ class Reading:
     read_at: datetime
     exchange_at: datetime | None
     moving: frozenset[str]
+
+    def to_opening(self) -> Opening | None:
+        """Return where expected holdings begin, if this is where; None when anything moved meanwhile.
+
+        What was told between both readings is in the balances, also where its clock is ahead of the exchange's.
+        """
+        if self.exchange_at is None or self.moving:
+            return None
+        told = [flow.at for flow in self.flows if flow.is_booked]
+        told += [one.fill.filled_at for one in self.booked.fills]
+        totals = {asset: balance.total for asset, balance in self.balances.items()}
+        return Opening(max([self.exchange_at, *told]), totals)
 
 
 async def read_account(

@@ -171,9 +171,8 @@ def _keep(
         expected = find_expected(records, opening)
         picture = _price_missing(picture, expected, options)
         breaks = compare_holdings(records, picture, expected, _load_steps(expected, picture, market), options)
-    elif reading.exchange_at is not None and not reading.moving:
-        totals = {asset: balance.total for asset, balance in reading.balances.items()}
-        records.save_opening(Opening(reading.exchange_at, totals), picture.owner.quote_asset)
+    elif (begun := reading.to_opening()) is not None:
+        records.save_opening(begun, picture.owner.quote_asset)
     snapshot = None
     if picture.quotes.error is None:
         snapshot = take_snapshot(records, picture, opening, breaks, market)

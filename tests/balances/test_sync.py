@@ -258,3 +258,13 @@ async def test_an_old_deposit_is_listed_and_counted_by_no_day(desk: Desk) -> Non
     assert desk.query("SELECT counted_at FROM cash_flows")[0][0] is None
     assert desk.last().day_pnl == 0
     assert desk.breaks() == []
+
+
+async def test_what_is_told_by_a_clock_that_is_ahead_is_where_expected_holdings_begin(desk: Desk) -> None:
+    desk.clock.pass_time(seconds=5)
+    desk.move("USDT", "10")
+    desk.exchange.trade("buy", "1", "100")
+    desk.clock.pass_time(seconds=-3)
+    await desk.sync()
+    result = await desk.sync(minutes=15)
+    assert (result.breaks, desk.last().day_flows) == ((), 0)
