@@ -17,4 +17,3 @@ COLUMNS = (
     "ema_12",
     "ema_26",
 )
-LONGEST_WARM_UP = 200  # candles until the last of them, sma_200, has a value
