@@ -365,7 +365,7 @@ def test_an_alert_whose_picture_cannot_be_drawn_goes_without_it_and_says_so(brea
 
 
 def test_a_strategy_whose_code_fails_is_reported_and_stops_no_other(breaking_out: Desk) -> None:
-    result = breaking_out.run(code=STRATEGIES | {"crooked": Crooked})
+    result = breaking_out.run(code={**STRATEGIES, "crooked": Crooked})
     assert "expected matrices of the shape" in item(result, "crooked").detail
     assert result.status is Status.PARTIAL
     assert result.counts["buys"] == 1
@@ -374,4 +374,4 @@ def test_a_strategy_whose_code_fails_is_reported_and_stops_no_other(breaking_out
 def test_when_every_strategy_fails_the_task_fails(breaking_out: Desk) -> None:
     breaking_out.disable("breakout")
     with pytest.raises(AllItemsFailed, match="crooked"):
-        breaking_out.run(code=STRATEGIES | {"crooked": Crooked})
+        breaking_out.run(code={**STRATEGIES, "crooked": Crooked})
