@@ -18,7 +18,7 @@ from prefect.events.schemas.automations import Automation, AutomationCore, Event
 from prefect.events.schemas.events import ResourceSpecification
 
 from deployments.environment import HEARTBEAT_SECONDS
-from deployments.specification import DEAD_MANS_SWITCH, TAG, PrefectFile
+from deployments.specification import DEAD_MANS_SWITCH, TAG, DeploymentSpec, PrefectFile
 
 DONE = {"prefect.flow-run.Completed", "prefect.flow-run.Partial"}
 BROKEN = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"}
@@ -37,7 +37,7 @@ RESTING = (
 )
 BROKEN_RUN = "{{ flow.name }} ({{ flow_run.name }}): {{ flow_run.state.message }}"
 RUN_PAGE = "/runs/flow-run/{{ flow_run.id }}"
-INTERVALS_MISSED = 2
+INTERVALS_MISSED = 2.2  # two, and room for the run after them to take longer than the one before
 HEARTBEATS_MISSED = 3
 
 
@@ -61,7 +61,7 @@ class Patience:
     """How long to wait before something counts as missing.
 
     Attributes:
-        completion: Overrides "two intervals" for every chain (tests); Prefect's minimum is 10 seconds.
+        completion: Overrides "two intervals and a bit" for every chain (tests); Prefect's minimum is 10 seconds.
         heartbeat: Silence after which a running flow is taken for dead.
         repetition: A chain that goes on failing is told again after this long.
     """
@@ -74,51 +74,54 @@ class Patience:
 PATIENCE = Patience()
 
 
-def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience: Patience) -> list[AutomationCore]:
+async def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience: Patience) -> list[AutomationCore]:
     """Return every automation the stack has.
 
     Args:
-        file: The deployments; each with an interval gets a dead man's switch.
+        file: The deployments; each that has a schedule gets a dead man's switch.
         told: Who is alerted.
         ui_url: Where people find the server, for the links in alerts.
         patience: Waiting times.
     """
-    watched = [
-        (deployment.flow_name, patience.completion or schedule.every * INTERVALS_MISSED)
-        for deployment in file.deployments
-        for schedule in deployment.schedules
-        if schedule.every is not None
-    ]
-    scheduled = sorted({deployment.flow_name for deployment in file.deployments if deployment.schedules})
+    scheduled = [deployment for deployment in file.deployments if deployment.schedules]
+    flows = sorted({deployment.flow_name for deployment in scheduled})
     return [
-        *(_dead_mans_switch(flow, within, told.urgent, ui_url) for flow, within in watched),
+        *[await _dead_mans_switch(deployment, patience.completion, told, ui_url) for deployment in scheduled],
         _zombies(patience.heartbeat),
-        _broken_chains(scheduled, patience.repetition, told.warning, ui_url),
-        *(_recovery(flow, patience.repetition, told.warning, ui_url) for flow in scheduled),
-        _broken_runs(scheduled, told.warning, ui_url),
+        _broken_chains(flows, patience.repetition, told.warning, ui_url),
+        *(_recovery(flow, patience.repetition, told.warning, ui_url) for flow in flows),
+        _broken_runs(flows, told.warning, ui_url),
     ]
 
 
-def _dead_mans_switch(flow: str, within: timedelta, channels: Sequence[UUID], ui_url: str) -> AutomationCore:
+async def _dead_mans_switch(
+    deployment: DeploymentSpec, patience: timedelta | None, told: Told, ui_url: str
+) -> AutomationCore:
+    """Expect the deployment's runs; when several schedules start them, as often as the most frequent one does."""
+    flow = deployment.flow_name
+    pauses = [await schedule.find_longest_pause() for schedule in deployment.schedules]
+    within = patience or min(pauses) * INTERVALS_MISSED
     minutes = f"{within / timedelta(minutes=1):g}"
     return AutomationCore(
-        name=f"fks: {flow} has stopped",
+        name=f"fks: {deployment.full_name} has stopped",
         description=f"Tells people when no run completed for {minutes} minutes, and again for as long as it lasts.",
         tags=[TAG, DEAD_MANS_SWITCH],
         enabled=True,
         trigger=EventTrigger(
             expect=DONE,
             match=FLOW_RUNS,
-            match_related=_flows(flow),
+            match_related=[_flows(flow), _deployment(deployment.name)],
             posture=Posture.Proactive,
             threshold=1,
             within=within,
         ),
         actions=_tell(
-            channels,
+            told.urgent if deployment.is_critical else told.warning,
             f"🛑 {flow} has stopped",
-            f"No run of {flow} completed in the last {minutes} minutes. Stop losses may be unwatched. "
-            f"Check with `fks status`, and see {ui_url}/runs.",
+            f"No run of {deployment.full_name} completed in the last {minutes} minutes. "
+            f"It is not done meanwhile: {deployment.description}\n"
+            f"`fks status` shows what runs, and `fks up` starts what does not. When all runs, see why its runs are "
+            f"missing, wait or fail: {ui_url}/runs",
         ),
     )
 
@@ -215,6 +218,10 @@ def _broken_runs(scheduled: Sequence[str], channels: Sequence[UUID], ui_url: str
 
 def _flows(*names: str) -> ResourceSpecification:
     return _resource({"prefect.resource.role": "flow", "prefect.resource.name": list(names)})
+
+
+def _deployment(name: str) -> ResourceSpecification:
+    return _resource({"prefect.resource.role": "deployment", "prefect.resource.name": name})
 
 
 def _tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes]:

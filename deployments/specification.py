@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -15,6 +16,7 @@ POOL = "fks"
 QUEUE_PRIORITIES = {"critical": 1, "default": 5, "research": 10}  # 1 goes first
 TAG = "fks"  # marks what is ours on a shared Prefect server
 DEAD_MANS_SWITCH = "dead-mans-switch"  # marks the automations that expect chains to complete
+CRON_INSTANTS = 1000  # looked at for a cron line's longest pause; weekends and turns of the month are among them
 
 
 class _Strict(BaseModel):
@@ -46,10 +48,15 @@ class ScheduleSpec(_Strict):
             CronSchedule(cron=cron, timezone="UTC")
         return cron
 
-    @property
-    def every(self) -> timedelta | None:
-        """The interval of an interval schedule."""
-        return None if self.interval is None else timedelta(seconds=self.interval)
+    async def find_longest_pause(self) -> timedelta:
+        """Return the longest time between two of its instants: of "0 9 * * 1-5", the weekend."""
+        if self.interval is not None:
+            return timedelta(seconds=self.interval)
+        from prefect.server.schemas.schedules import CronSchedule  # the class that the server's scheduler asks
+
+        schedule = CronSchedule(cron=self.cron or "", timezone="UTC")
+        instants = await schedule.get_dates(CRON_INSTANTS, datetime(2026, 1, 1, tzinfo=UTC))
+        return max(timedelta(seconds=(later - earlier).total_seconds()) for earlier, later in pairwise(instants))
 
     @property
     def words(self) -> str:
@@ -93,6 +100,11 @@ class DeploymentSpec(_Strict):
     def full_name(self) -> str:
         """``<flow>/<name>``, as Prefect writes it."""
         return f"{self.flow_name}/{self.name}"
+
+    @property
+    def is_critical(self) -> bool:
+        """Whether stop losses depend on it."""
+        return self.work_pool.work_queue_name == "critical"
 
     @property
     def when(self) -> str:

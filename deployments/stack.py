@@ -221,9 +221,9 @@ def _apply(stack: Stack, project: Path) -> None:
 
 
 def _switch_dead_man_off(stack: Stack) -> None:
-    """Keep the dead man's switch from calling people at the next start because of a stop that people asked for.
+    """Keep the dead man's switches from calling people at the next start because of a stop that people asked for.
 
-    Whatever else ends the stack leaves it on: who starts the server again is told that chains are missing.
+    Whatever else ends the stack leaves them on: who starts the server again is told that chains are missing.
     """
     if not stack.stopping.is_set():
         return
@@ -231,7 +231,7 @@ def _switch_dead_man_off(stack: Stack) -> None:
         with stack.api as api:
             api.disable_automations(DEAD_MANS_SWITCH)
     except ServerSilent:
-        stack.display.warn("The Prefect server does not answer; the next start may report that critical-path stopped.")
+        stack.display.warn("The Prefect server does not answer; the next start may report that chains have stopped.")
 
 
 def _start_worker(stack: Stack, stops: ExitStack) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from prefect.server.events.schemas.automations import EventTrigger
+from prefect.server.events.schemas.events import ReceivedEvent
 
 from deployments.specification import DEAD_MANS_SWITCH
 from tests.prefect_servers import PrefectServer, wait_until
@@ -117,6 +119,29 @@ def test_the_scheduler_creates_runs_and_a_worker_completes_one_at_its_instant(ap
     late = datetime.fromisoformat(run["start_time"]) - due_at(run)
     assert timedelta(seconds=-1) < late < timedelta(seconds=10)  # Prefect begins some milliseconds early
     assert due_at(run).astimezone(UTC).second in (0, 20, 40)
+    is_expected = expected_by(applied, "fks: quick/every-20-seconds has stopped")
+    wait_until("its end is an event", lambda: completions_of(applied, run["id"]))
+    (event,) = completions_of(applied, run["id"])
+    assert is_expected(event)
+    role = "prefect.resource.role"
+    others = [
+        one | {"prefect.resource.name": "by-hand"} if one[role] == "deployment" else one for one in event["related"]
+    ]
+    assert not is_expected(event | {"related": others})
+
+
+def expected_by(server: PrefectServer, automation: str) -> Callable[[dict[str, Any]], bool]:
+    """Return what the server itself asks of an event before the automation takes it for a completed run."""
+    (found,) = ask(server, "/automations/filter", automations={"name": {"any_": [automation]}})
+    trigger = EventTrigger.model_validate(found["trigger"])
+    return lambda event: trigger.covers(ReceivedEvent.model_validate(event))
+
+
+def completions_of(server: PrefectServer, run_id: str) -> list[dict[str, Any]]:
+    wanted = {"event": {"name": ["prefect.flow-run.Completed"]}, "resource": {"id": [f"prefect.flow-run.{run_id}"]}}
+    answer = httpx.post(f"{server.ui_url}/api/events/filter", json={"filter": wanted}).raise_for_status().json()
+    found: list[dict[str, Any]] = answer["events"]
+    return found
 
 
 def due_at(run: dict[str, Any]) -> datetime:
@@ -132,7 +157,9 @@ def test_people_are_told_by_the_server_itself_when_a_chain_does_not_complete(
         return [text for text in channel.contents[already:] if "quick has stopped" in text]
 
     wait_until("the alert is there", told)
-    assert "No run of quick completed in the last 0.2 minutes" in told()[0]
+    assert "No run of quick/every-20-seconds completed in the last 0.2 minutes" in told()[0]
+    assert "A chain that comes three times a minute." in told()[0]
+    assert "`fks up`" in told()[0]
     assert "http://ui/runs" in told()[0]
     trace = {"event": {"name": ["prefect.automation.triggered"]}, "resource": {"labels": {}}}
 
@@ -140,7 +167,7 @@ def test_people_are_told_by_the_server_itself_when_a_chain_does_not_complete(
         answer = httpx.post(f"{applied.ui_url}/api/events/filter", json={"filter": trace}).raise_for_status().json()
         return {event["resource"]["prefect.resource.name"] for event in answer["events"]}
 
-    wait_until("the firing is an event", lambda: "fks: quick has stopped" in traced())
+    wait_until("the firing is an event", lambda: "fks: quick/every-20-seconds has stopped" in traced())
 
 
 def test_a_failed_run_is_reported_with_its_error(applied: PrefectServer, project: Path, channel: WebhookServer) -> None:
@@ -230,8 +257,8 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
         "fks: a chain has failed",
         "fks: a run has died",
         "fks: a run has failed",
-        "fks: quick has stopped",
         "fks: quick works again",
+        "fks: quick/every-20-seconds has stopped",
     ]
     assert before["blocks"] == ["fks-alert-team", "fks-database"]
 
@@ -243,7 +270,8 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
     shutil.copytree(project, second)
     (second / "prefect.yaml").write_text(PREFECT_YAML.replace("every-20-seconds", "renamed"))
     applied.run_python(APPLY, str(second), "12")
-    assert everything() == before | {"deployments": ["renamed"]}
+    renamed = [name.replace("every-20-seconds", "renamed") for name in before["automations"]]
+    assert everything() == before | {"deployments": ["renamed"], "automations": renamed}
 
     monkeypatch.delitem(applied.env, "FKS_CHANNELS__TEAM__URL")
     applied.run_python(APPLY, str(project), "12")

@@ -113,7 +113,7 @@ class Machine:
         """Return whether the stopped stack has left its dead man's switch on."""
         server = postgres.start(self.folder / "postgres")
         with closing(psycopg2.connect(server.url("prefect"))) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT enabled FROM automation WHERE name = 'fks: critical-path has stopped'")
+            cursor.execute("SELECT enabled FROM automation WHERE name LIKE 'fks: critical-path/% has stopped'")
             [[enabled]] = cursor.fetchall()
         return bool(enabled)
 

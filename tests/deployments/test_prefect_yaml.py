@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect import Flow
 from prefect.cli.deploy._models import DeploymentConfig
+from prefect.events.schemas.automations import EventTrigger
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import validate
 
-from deployments.specification import DeploymentSpec, PrefectFile, load_prefect_file
+from deployments.automations import PATIENCE, Told, plan_automations
+from deployments.specification import DEAD_MANS_SWITCH, DeploymentSpec, PrefectFile, ScheduleSpec, load_prefect_file
 from lib.errors import SettingsError
 from lib.settings import PROJECT_ROOT
 
@@ -102,3 +106,43 @@ def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str) -> No
     path.write_text(text)
     with pytest.raises(SettingsError, match=r"prefect\.yaml"):
         load_prefect_file(path)
+
+
+async def test_every_scheduled_deployment_has_a_dead_mans_switch_of_two_intervals() -> None:
+    planned = await plan_automations(FILE, Told(urgent=[UUID(int=1)], warning=[]), "http://ui", PATIENCE)
+    switches = {one.name: one for one in planned if DEAD_MANS_SWITCH in one.tags}
+    scheduled = [spec for spec in FILE.deployments if spec.schedules]
+    assert sorted(switches) == sorted(f"fks: {spec.full_name} has stopped" for spec in scheduled)
+    for spec in scheduled:
+        switch = switches[f"fks: {spec.full_name} has stopped"]
+        trigger = EventTrigger.model_validate(switch.trigger.model_dump())
+        (schedule,) = spec.schedules
+        assert 2 < trigger.within / await schedule.find_longest_pause() < 2.5
+        assert switch.actions[0].type == ("send-notification" if spec.is_critical else "do-nothing")
+        assert spec.is_critical == (spec.flow_name == "critical-path")
+
+
+@pytest.mark.parametrize(
+    ("schedule", "pause"),
+    [
+        (INTERVAL, timedelta(minutes=5)),
+        ({"cron": "3 * * * *", "timezone": "UTC"}, timedelta(hours=1)),
+        ({"cron": "*/15 9-17 * * 1-5", "timezone": "UTC"}, timedelta(days=2, hours=15, minutes=15)),
+        ({"cron": "0 0 1 * *", "timezone": "UTC"}, timedelta(days=31)),
+    ],
+)
+async def test_the_longest_pause_of_a_schedule_is_known(schedule: dict[str, object], pause: timedelta) -> None:
+    assert await ScheduleSpec.model_validate(schedule).find_longest_pause() == pause
+
+
+async def test_a_chain_that_two_deployments_schedule_has_two_switches_and_two_schedules_of_one_the_shorter() -> None:
+    hourly = {"cron": "3 * * * *", "timezone": "UTC"}
+    twice = [GOOD | {"schedules": [hourly, INTERVAL]}, GOOD | {"name": "hourly", "schedules": [hourly]}]
+    file = PrefectFile.model_validate({"deployments": [*twice, GOOD | {"name": "by-hand"}]})
+    planned = await plan_automations(file, Told(), "http://ui", PATIENCE)
+    switches = {one.name: one.description for one in planned if DEAD_MANS_SWITCH in one.tags}
+    assert list(switches) == ["fks: critical-path/manual has stopped", "fks: critical-path/hourly has stopped"]
+    assert [next(re.finditer(r"[\d.]+ minutes", text)).group() for text in switches.values()] == [
+        "11 minutes",
+        "132 minutes",
+    ]
