@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from lib.balances.alerts import describe_difference
-from lib.balances.breaks import Break, BreakState
+from lib.balances.breaks import SMALLEST_STEP, Break, BreakState
 from lib.balances.picture import Picture
 from lib.balances.reading import may_pass
 from lib.balances.snapshots import Snapshot
+from lib.portfolio.money import format_number
 from lib.portfolio.position_report import describe_import
 from lib.results import Item, Status, failed_item
 from lib.units import format_money
@@ -43,6 +45,7 @@ def list_items(picture: Picture, outcome: Outcome) -> list[Item]:
         _tell_comparison(picture, outcome),
         *(_tell_break(one, picture.owner.quote_asset) for one in outcome.breaks),
         *_tell_unpriced(picture, outcome.snapshot),
+        *_tell_uncovered(picture),
     ]
 
 
@@ -107,3 +110,18 @@ def _tell_unpriced(picture: Picture, snapshot: Snapshot | None) -> list[Item]:
         )
         for name in (snapshot.unpriced if snapshot else ())
     ]
+
+
+def _tell_uncovered(picture: Picture) -> list[Item]:
+    """Positions that the account does not wholly hold any more, because a part left without a sale."""
+    items = []
+    for one in picture.held:
+        balance = picture.reading.balances.get(one.symbol.partition("/")[0])
+        there = balance.total if balance else Decimal(0)
+        if one.position.quantity - there >= max(one.position.quantity_step, SMALLEST_STEP):
+            detail = (
+                f"the position has {format_number(one.position.quantity)}, the account holds {format_number(there)}; "
+                "only that counts, but the stop loss watches the whole position"
+            )
+            items.append(Item(name=f"{one.name} coverage", status=Status.SKIPPED, detail=detail))
+    return items

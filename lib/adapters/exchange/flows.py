@@ -16,7 +16,9 @@ from lib.adapters.exchange.link import Link, Request
 from lib.balances.flows import CashFlow
 from lib.units import to_milliseconds
 
-WEIGHT = 1  # these endpoints have budgets of their own, of which a few requests take nothing to speak of
+# Binance counts the wallet's endpoints each by itself, apart from the spot API's weight; the tightest, withdrawals,
+# allows an account ten requests a minute. A reading takes one, the first two.
+WEIGHT = 1
 MOST_ROWS = 1000
 WINDOW = timedelta(days=89)  # Binance: less than 90 days between startTime and endTime
 AHEAD = timedelta(minutes=1)  # what is booked while we ask belongs to the answer
