@@ -12,12 +12,12 @@ import ccxt
 
 
 @dataclass(frozen=True)
-class Sale:
-    """A market sale that the exchange has filled.
+class Trade:
+    """A market order that the exchange has filled.
 
     Attributes:
         order_id: The exchange's.
-        quantity: Base sold.
+        quantity: Base bought or sold, before fees.
         gross_quote: What was paid for it, before fees.
         fees: By the asset they were taken in.
     """
@@ -28,7 +28,7 @@ class Sale:
     fees: Mapping[str, Decimal]
 
     def net_of(self, quote_asset: str) -> Decimal:
-        """Return what came in: less the fees that were taken in quote."""
+        """Return what came in of a sale: less the fees that were taken in quote."""
         return self.gross_quote - self.fees.get(quote_asset, Decimal(0))
 
     @property
@@ -61,16 +61,22 @@ class ByHand:
         balances = self._client.fetch_balance()["info"]["balances"]
         return {row["asset"]: Decimal(row["free"]) + Decimal(row["locked"]) for row in balances}
 
-    def sell_all(self, symbol: str) -> Sale:
+    def buy(self, symbol: str, quantity: Decimal) -> Trade:
+        """Buy so much of a symbol's base at the market, as far as the exchange's quantity step allows."""
+        return self._trade(symbol, "buy", quantity)
+
+    def sell_all(self, symbol: str) -> Trade:
         """Sell what is free of a symbol's base at the market, as far as the exchange's quantity step allows."""
+        return self._trade(symbol, "sell", self._client.fetch_balance()["free"][symbol.split("/")[0]])
+
+    def _trade(self, symbol: str, side: str, quantity: Any) -> Trade:
         self._client.load_markets()
-        free = self._client.fetch_balance()["free"][symbol.split("/")[0]]
-        quantity = self._client.amount_to_precision(symbol, free)
-        order = self._client.create_order(symbol, "market", "sell", quantity)["info"]
+        amount = self._client.amount_to_precision(symbol, quantity)
+        order = self._client.create_order(symbol, "market", side, amount)["info"]
         fees: dict[str, Decimal] = defaultdict(Decimal)
         for fill in order["fills"]:
             fees[fill["commissionAsset"]] += Decimal(fill["commission"])
-        return Sale(
+        return Trade(
             order_id=str(order["orderId"]),
             quantity=Decimal(order["executedQty"]),
             gross_quote=sum((Decimal(fill["price"]) * Decimal(fill["qty"]) for fill in order["fills"]), Decimal(0)),

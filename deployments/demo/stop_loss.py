@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from deployments.by_hand import Sale
+from deployments.by_hand import Trade
 from deployments.demo.normal_market import expect_same_holdings
 from deployments.demo.stage import Books, Stage
 from deployments.demo.tables import number, render_alert, render_sale
@@ -101,7 +101,7 @@ def _expect_closed(stage: Stage, after: Books) -> None:
     )
 
 
-def _expect_loss(stage: Stage, held: Position, sale: Sale, after: Books) -> None:
+def _expect_loss(stage: Stage, held: Position, sale: Trade, after: Books) -> None:
     quote = stage.stack.settings.quote_asset
     realized = after.newest[SYMBOL].realized_pnl_quote - held.realized_pnl_quote
     proceeds, paid = sale.net_of(quote), held.cost_quote * sale.quantity / held.quantity
@@ -112,7 +112,7 @@ def _expect_loss(stage: Stage, held: Position, sale: Sale, after: Books) -> None
     )
 
 
-def _expect_cash(stage: Stage, sale: Sale, before: Books, after: Books) -> None:
+def _expect_cash(stage: Stage, sale: Trade, before: Books, after: Books) -> None:
     quote = stage.stack.settings.quote_asset
     stage.expect(
         "The cash has grown by what was received",

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from deployments.by_hand import Sale
+from deployments.by_hand import Trade
 from deployments.demo.stage import Books
 from lib.adapters.database.overview import StoredSeries
 from lib.notifications.messages import Message
@@ -77,7 +77,7 @@ def render_alert(message: Message) -> Panel:
     )
 
 
-def render_sale(sale: Sale, before: Books, after: Books, symbol: str) -> Table:
+def render_sale(sale: Trade, before: Books, after: Books, symbol: str) -> Table:
     """Return what the sale by hand has changed."""
     base, _, quote = symbol.partition("/")
     table = Table.grid(padding=(0, 2))
