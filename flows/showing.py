@@ -41,7 +41,9 @@ async def progress_artifact(key: str) -> AsyncIterator[Callable[[int, int, str],
     """Give ``show(done, total, what)``: a progress artifact of work that takes longer than a second.
 
     It is made at the first report after that second, updated once a second at most, and brought up to date at the end.
+    Work in any thread may call it.
     """
+    loop = asyncio.get_running_loop()
     artifact_id: UUID | None = None
     shown_at = monotonic()
     latest = (0, 0, "")
@@ -60,15 +62,21 @@ async def progress_artifact(key: str) -> AsyncIterator[Callable[[int, int, str],
             logger.warning("The progress artifact %s could not be updated: %s", key, error)
 
     def show(done: int, total: int, what: str) -> None:
-        nonlocal latest, shown_at, update
+        nonlocal latest, shown_at
         latest = (done, total, what)
-        if monotonic() - shown_at >= 1 and (update is None or update.done()):
+        if monotonic() - shown_at >= 1:
             shown_at = monotonic()
-            update = asyncio.create_task(publish())
+            loop.call_soon_threadsafe(begin)
+
+    def begin() -> None:
+        nonlocal update
+        if update is None or update.done():
+            update = loop.create_task(publish())
 
     try:
         yield show
     finally:
+        await asyncio.sleep(0)  # what the last report asked for begins
         if update is not None:
             await update
             await publish()

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
+from time import monotonic
 
 import pytest
+from prefect import flow
 
 from flows.market import critical_path
+from flows.showing import progress_artifact
 from tests.platforms import World
 from tests.runs import id_of, read_artifacts, read_run
 
@@ -44,3 +49,20 @@ async def test_a_long_backfill_shows_its_progress_to_the_end(
     artifacts = await read_artifacts(id_of(state))
     assert set(artifacts) == {"critical-path", "sync-market-data"}
     assert float(artifacts["sync-market-data"]) == 100
+
+
+async def test_work_in_a_thread_shows_its_progress_too(prefect_world: World) -> None:
+    @flow
+    async def work() -> None:
+        async with progress_artifact("thread-work") as show:
+            await asyncio.to_thread(report, show)
+
+    def report(show: Callable[[int, int, str], None]) -> None:
+        begun = monotonic()
+        while monotonic() - begun < 1.1:
+            show(1, 4, "series")
+        show(4, 4, "series")
+
+    state = await work(return_state=True)
+    assert state.is_completed()
+    assert float((await read_artifacts(id_of(state)))["thread-work"]) == 100
