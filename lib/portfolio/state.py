@@ -74,14 +74,14 @@ class AccountState:
 class StateStore(Protocol):
     """What an account was worth when it was last imported and priced."""
 
-    def load_state(self, account: str) -> AccountState:
-        """Return the account's stored state; nothing is asked of the exchange.
+    def load_state(self, account: str) -> AccountState | None:
+        """Return the account's stored state, None before its first import; nothing is asked of the exchange.
 
         Holdings are those of the last import, so cash, positions and other assets belong together. A position counts
         at its last price however old that is (`AccountState.at` tells), another asset only at one of the last day.
 
         Raises:
-            OperatorError: The account is not registered, or was never imported: `update_positions` does that.
+            OperatorError: The account is not registered.
             DatabaseUnavailable: Trying again is safe.
         """
         ...

@@ -22,6 +22,7 @@ from lib.strategy.stores import Signal, SignalKey, SignalSize, SignalStore
 
 MOST_CHARTS = 20  # a run; the strongest buys get them when the whole market turns
 OLD_STATE = timedelta(hours=1)
+NEVER_IMPORTED = "nothing is known yet of what it holds. update_positions imports it, and a later run sizes it."
 logger = logging.getLogger(__name__)
 
 
@@ -71,6 +72,9 @@ def size_buys(
             raise
         except FksError as error:  # counted: told in the message, in the table and as an item
             unsized[account] = str(error)
+            continue
+        if state is None:
+            unsized[account] = NEVER_IMPORTED
             continue
         signals.save_sizes(
             [_size(buy, state, a_round.listings.get(buy.key.symbol), rules, a_round.now) for buy in missing]

@@ -29,7 +29,7 @@ class DatabaseStates:
         self._engine = engine
         self._market = DatabaseMarketFacts(engine)
 
-    def load_state(self, account: str) -> AccountState:
+    def load_state(self, account: str) -> AccountState | None:
         """See `StateStore`."""
         with database_errors(f"reading the state of {account}"), self._engine.connect() as connection:
             # One view of balances, positions and prices: an import may commit between two of these reads.
@@ -37,6 +37,8 @@ class DatabaseStates:
             owner = _load_owner(connection, account)
             rows = connection.execute(select(BALANCES).where(BALANCES.c.account == account)).all()
             seen_at = max((row.seen_at for row in rows), default=None) or _load_asked_at(connection, account)
+            if seen_at is None:
+                return None
             held = load_held(connection, account)
             balances = {row.asset: Balance(row.asset, row.free, row.locked) for row in rows}
             others = find_excess(owner, balances, held).keys()
@@ -69,12 +71,9 @@ def _load_owner(connection: Connection, account: str) -> Account:
     return Account(row.name, AccountKind(row.kind), row.exchange, row.quote_asset)
 
 
-def _load_asked_at(connection: Connection, account: str) -> datetime:
+def _load_asked_at(connection: Connection, account: str) -> datetime | None:
     """Return when an account without any balance was last imported."""
-    asked_at: datetime | None = connection.scalar(select(func.max(IMPORTS.c.asked_at)).where(IMPORTS.c.account == account))
-    if asked_at is None:
-        raise OperatorError(
-            f"Nothing is known yet of what account {account} holds. The next run of critical-path imports it; if that "
-            "fails, its update_positions says why."
-        )
+    asked_at: datetime | None = connection.scalar(
+        select(func.max(IMPORTS.c.asked_at)).where(IMPORTS.c.account == account)
+    )
     return asked_at
