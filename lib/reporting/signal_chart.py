@@ -23,6 +23,14 @@ Series = NDArray[np.float64]
 PRICE = "price"
 INCHES, DPI = (7.2, 9.0), 150  # 1080 x 1350 pixels
 ROOM = 0.26  # of the width, to the right of the last candle
+MARGINS = {
+    "left": 0.05,
+    "right": 0.87,
+    "top": 0.905,
+    "bottom": 0.075,
+    "hspace": 0.2,
+}  # laid out by hand: it halves the time
+BODY = 2.9  # of a candle, points
 UP, DOWN, INK, FAINT = "#1a9850", "#d73027", "#1f2937", "#d1d5db"
 COLOURS = ("#2563eb", "#d97706", "#7c3aed", "#0891b2", "#be185d")
 
@@ -65,10 +73,12 @@ def draw_signal(picture: SignalPicture) -> bytes:
     from matplotlib.figure import Figure  # half a second, which only a run with a BUY pays
 
     panels = list(dict.fromkeys(panel for panel, _ in picture.lines if panel != PRICE))
-    figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
-    figure.suptitle(picture.title, x=0.02, ha="left", fontsize=18, fontweight="bold", color=INK)
+    figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
+    figure.suptitle(picture.title, x=0.02, y=0.985, ha="left", fontsize=18, fontweight="bold", color=INK)
     heights = [3.0] + [1.0] * len(panels)
-    axes = figure.subplots(1 + len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
+    axes = figure.subplots(
+        1 + len(panels), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights} | MARGINS
+    )[:, 0]
     _draw_price(axes[0], picture)
     for axis, panel in zip(axes[1:], panels, strict=True):
         _draw_lines(axis, panel, picture)
@@ -130,11 +140,10 @@ def _mark_buy(axis: Axes, picture: SignalPicture) -> None:
 def _draw_candles(axis: Axes, picture: SignalPicture) -> None:
     bars = np.arange(len(picture.close))
     rises = picture.close >= picture.open
+    lower, upper = np.minimum(picture.open, picture.close), np.maximum(picture.open, picture.close)
     for colour, which in ((UP, rises), (DOWN, picture.close < picture.open)):
         axis.vlines(bars[which], picture.low[which], picture.high[which], color=colour, linewidth=1)
-        lower = np.minimum(picture.open, picture.close)[which]
-        height = np.abs(picture.close - picture.open)[which]
-        axis.bar(bars[which], height, bottom=lower, width=0.7, color=colour, edgecolor=colour, linewidth=0.6)
+        axis.vlines(bars[which], lower[which], upper[which], color=colour, linewidth=BODY)
 
 
 def _draw_lines(axis: Axes, panel: str, picture: SignalPicture) -> None:

@@ -11,7 +11,7 @@ from lib.market.matrix import CandleMatrix, FloatMatrix
 from lib.strategy.conditions import Condition, Line, shift_candles
 from lib.strategy.strategy import Strategy, bounded, calc_strength, divide, settle_wilder
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # it brings numba, which nobody needs to register a strategy
     from lib.indicators.shelf import IndicatorShelf
 
 START = 100.0  # the index's value before its first return; nothing depends on it
@@ -80,7 +80,6 @@ def calc_index(candles: CandleMatrix) -> FloatMatrix:
 
 def calc_mean(values: FloatMatrix, period: int) -> FloatMatrix:
     """Return the mean of the last `period` values at each bar, shape (bars,); NaN until there are so many."""
-    means = np.full(values.shape, np.nan)
-    if len(values) >= period:
-        means[period - 1 :] = np.lib.stride_tricks.sliding_window_view(values, period).mean(axis=1)
-    return means
+    from lib.indicators import kernels  # as above
+
+    return kernels.sma(values[np.newaxis], period)[0]

@@ -20,7 +20,7 @@ from lib.strategy.signal_alerts import write_signal
 from lib.strategy.sizing import SizingRules, calc_size
 from lib.strategy.stores import Signal, SignalKey, SignalSize, SignalStore
 
-MOST_CHARTS = 20  # a run; the strongest buys get them when the whole market turns
+MOST_CHARTS = 12  # a run; the strongest buys get them when the whole market turns
 OLD_STATE = timedelta(hours=1)
 NEVER_IMPORTED = "nothing is known yet of what it holds. update_positions imports it, and a later run sizes it."
 logger = logging.getLogger(__name__)
@@ -107,6 +107,8 @@ def tell_buys(a_round: Round, buys: Sequence[Signal], sized: Sized, *, signals: 
         message = write_signal(buy, sized.sizes[buy.key], list(sized.unsized), others, a_round.now)
         if number < MOST_CHARTS:
             message = _attach_chart(message, a_round, buy)
+        else:
+            message = replace(message, body=f"{message.body}\n(No chart: the {MOST_CHARTS} strongest have one.)")
         recorded += outbox.record(message)
         signals.mark_alerted(buy.key, a_round.now)
     return recorded

@@ -376,3 +376,13 @@ def test_when_every_strategy_fails_the_task_fails(breaking_out: Desk) -> None:
     breaking_out.disable("breakout")
     with pytest.raises(AllItemsFailed, match="crooked"):
         breaking_out.run(code={**STRATEGIES, "crooked": Crooked})
+
+
+def test_when_the_whole_market_breaks_out_everyone_is_told_and_the_strongest_have_pictures(desk: Desk) -> None:
+    desk.symbols = tuple(f"S{number}/USDT" for number in range(14))
+    for number, symbol in enumerate(desk.symbols):
+        desk.store_closes(symbol, [*wave(100, 399), 105.0 + number / 10])
+    result = desk.run()
+    assert result.counts == {"new signals": 14, "buys": 14, "alerts": 14}
+    without = [message for message in desk.messages() if "(No chart: the 12 strongest have one.)" in message.body]
+    assert {message.title for message in without} == {"🚀 BUY S0/USDT: breakout 1h", "🚀 BUY S1/USDT: breakout 1h"}
