@@ -80,6 +80,7 @@ def calc_index(candles: CandleMatrix) -> FloatMatrix:
 
 def calc_mean(values: FloatMatrix, period: int) -> FloatMatrix:
     """Return the mean of the last `period` values at each bar, shape (bars,); NaN until there are so many."""
-    from lib.indicators import kernels  # as above
+    from lib.indicators import kernels  # not at the top: it brings numba, as the shelf does
 
-    return kernels.sma(values[np.newaxis], period)[0]
+    means: FloatMatrix = kernels.sma(values[np.newaxis], period)[0]
+    return means

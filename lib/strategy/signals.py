@@ -101,10 +101,10 @@ def generate_signals(
     a_round = Round(symbols, timeframe, opened_at, now, roster, market.load_listings(symbols), view)
     news = News(sentiment, options.min_sentiment) if sentiment and options.min_sentiment is not None else None
 
-    before = signals.load_signals(timeframe, opened_at)
+    before = a_round.select(signals.load_signals(timeframe, opened_at))
     fresh, items = decide_missing(a_round, before, options.settle, news)
     signals.save_signals(fresh)
-    known = a_round.select(signals.load_signals(timeframe, opened_at) if fresh else before)
+    known = a_round.select(signals.load_signals(timeframe, opened_at)) if fresh else before
     buys = [signal for signal in known.values() if signal.action is Action.BUY]
     sized = size_buys(a_round, buys, accounts, signals=signals, states=states, rules=options.sizing)
     told = tell_buys(a_round, buys, sized, signals=signals, outbox=outbox)

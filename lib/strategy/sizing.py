@@ -151,7 +151,8 @@ def _find_below_minimum(
 ) -> Size | None:
     base, _, quote = symbol.partition("/")
     least = max(listing.min_quantity or ZERO, listing.quantity_step or ZERO)
-    cut = f"The {verdict} limit allows {format_number(exact.quantize(FINEST, ROUND_DOWN).normalize())} {base}"
+    shown = exact.quantize(Decimal(1).scaleb(exact.adjusted() - 3), ROUND_DOWN)  # four digits are enough for people
+    cut = f"The {verdict} limit allows {format_number(shown)} {base}"
     if quantity < least:
         detail = f"{cut}; the exchange takes no less than {format_number(least)} {base}."
         return Size(ZERO, Verdict.BELOW_MIN_QUANTITY, detail)

@@ -191,7 +191,9 @@ def test_no_active_strategy_means_hold_and_a_warning(breaking_out: Desk) -> None
 def test_a_strategy_that_is_disabled_after_its_signal_says_nothing_more(breaking_out: Desk) -> None:
     breaking_out.run()
     breaking_out.disable("breakout")
-    assert breaking_out.run().buys == ()
+    result = breaking_out.run()
+    assert result.buys == ()
+    assert all("no strategy" in line.freshness for line in result.symbols)
 
 
 def test_a_pinned_strategy_gives_signals(breaking_out: Desk) -> None:
