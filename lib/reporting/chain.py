@@ -11,6 +11,7 @@ from lib.results import Item, Status, TaskResult, name_failed, render_count
 
 MARKS = {Status.OK: "✅", Status.PARTIAL: "⚠️", Status.SKIPPED: "⏭️", Status.FAILED: "❌"}
 MAX_ROWS = 50
+MOST_NAMES = 4  # in a row of skipped items; more are counted
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,6 @@ def _group_skipped(items: Sequence[Item]) -> list[tuple[str, str, str]]:
         if item.status is Status.SKIPPED:
             by_reason.setdefault(item.detail, []).append(item.name)
     return [
-        (MARKS[Status.SKIPPED], names[0] if len(names) == 1 else f"{len(names)} items", reason)
+        (MARKS[Status.SKIPPED], ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} items", reason)
         for reason, names in by_reason.items()
     ]
