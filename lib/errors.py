@@ -6,16 +6,21 @@
     ├── RetryableError            try again by itself: nothing was decided yet
     │   ├── ExchangeUnavailable   network, timeout, maintenance, 5xx
     │   ├── RateLimited           429 or 418: everyone pauses until `retry_at`
+    │   ├── OrderNotSent          certainly nothing was booked: it may be sent again
+    │   ├── OutcomeUnknown        an order may have been booked: look it up before anything is sent again
+    │   ├── AccountBusy           another run places orders of this account now
     │   ├── FeedUnavailable       a news feed does not answer now
     │   └── DatabaseUnavailable   connection refused or lost
     ├── OperatorError             a person must act; retrying cannot help
     │   ├── SettingsError         a setting is missing, misspelt or contradictory
     │   ├── CredentialsRefused    key, secret or permission refused by the exchange
     │   ├── OrderRefused          funds, filters or our own checks refuse an order
+    │   │   └── CheckRefused      one of our own checks, with its code
     │   └── EnvironmentRefused    port taken, disk full, folder not writable, wrong server version
     ├── DataError                 what came back cannot be used; nothing of it was stored
     │   ├── BadAnswer             not JSON, wrong types, wrong counts, impossible values
     │   ├── UnknownSymbol         the exchange does not have it (any more)
+    │   ├── UnknownOrder          the exchange does not have it (yet)
     │   └── SymbolHalted          it exists and does not trade
     └── AllItemsFailed            every item of a task failed: the task fails, with each item's error
 """
@@ -52,6 +57,18 @@ class RateLimited(RetryableError):
         self.banned = banned
 
 
+class OrderNotSent(RetryableError):
+    """Certainly nothing of the order was booked; sending it again repeats nothing."""
+
+
+class OutcomeUnknown(RetryableError):
+    """An order may have been booked. Look it up; never send it again before."""
+
+
+class AccountBusy(RetryableError):
+    """Another run places orders of this account now; only one may."""
+
+
 class FeedUnavailable(RetryableError):
     """A news feed did not answer in time, or answered that it cannot now."""
 
@@ -76,6 +93,18 @@ class OrderRefused(OperatorError):
     """An order that the exchange or our own checks refuse."""
 
 
+class CheckRefused(OrderRefused):
+    """One of our own checks refuses an order; nothing was sent.
+
+    Attributes:
+        code: Which (`lib.execution.checks.Refusal`).
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
 class EnvironmentRefused(OperatorError):
     """The machine does not offer what is needed: port, disk, folder, version."""
 
@@ -90,6 +119,10 @@ class BadAnswer(DataError):
 
 class UnknownSymbol(DataError):
     """The exchange does not have this symbol, or has it no longer."""
+
+
+class UnknownOrder(DataError):
+    """The exchange does not have this order, or not yet."""
 
 
 class SymbolHalted(DataError):
