@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from lib.errors import AllItemsFailed, OperatorError
+from lib.errors import AllItemsFailed, OperatorError, SettingsError
 from lib.market.symbols import SymbolGroup
 from lib.results import Status
 from lib.settings import load_settings
-from lib.tasks import market, portfolio
+from lib.tasks import market, portfolio, risk, signals
 from lib.tasks.market import sync_options_of
 from tests.platforms import World
 from tests.simulators import API_KEY, API_SECRET
@@ -99,3 +99,18 @@ def test_symbols_are_kept_in_the_groups_of_the_settings(world: World, monkeypatc
     options = sync_options_of(load_settings())
     assert options.groups == {"BTC/USDT": SymbolGroup.MAIN, "SOL/USDT": SymbolGroup.ALT}
     assert set(options.history) == {"5m", "1h"}
+
+
+async def test_before_the_first_sync_and_import_signals_and_risk_pass_everything_over(world: World) -> None:
+    async with world.platform() as platform:
+        signalled = await signals.generate_signals(platform)
+        analyzed = await risk.analyze_risk(platform)
+    assert (signalled.status, analyzed.status) == (Status.SKIPPED, Status.SKIPPED)
+    assert {item.name for item in signalled.items} >= {"BTC/USDT", "ETH/USDT", "SOL/USDT", "LINK/USDT"}
+    assert "nothing is known yet of what it holds" in analyzed.items[0].detail
+
+
+async def test_signals_of_candles_that_are_not_kept_are_refused_with_the_remedy(world: World) -> None:
+    async with world.platform() as platform:
+        with pytest.raises(SettingsError, match=r"\(5m, 1h\), was 4h. Add it to FKS_HISTORY_DAYS"):
+            await signals.generate_signals(platform, timeframe="4h")

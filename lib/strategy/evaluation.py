@@ -147,7 +147,8 @@ def _filter(signal: Signal, sentiment: float | None, least: float) -> Signal:
 def describe_stale(view: View, symbol: str, age: timedelta) -> str:
     """Say which candle is missing, and which is the newest; `age`: how long ago the missing one closed."""
     newest = view.find_newest(symbol)
-    there = f"the newest stored is that of {newest:%Y-%m-%d %H:%M}" if newest else "none is stored"
+    bars = view.shelf.candles.close.shape[1]
+    there = f"the newest stored is that of {newest:%Y-%m-%d %H:%M}" if newest else f"none of the last {bars} is stored"
     return (
         f"expected the {view.shelf.candles.timeframe} candle of {view.opened_at:%Y-%m-%d %H:%M} UTC, which closed "
         f"{age // timedelta(minutes=1)} min ago; {there}. No signal on old prices: see sync_market_data."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from lib.errors import SettingsError
 from lib.platform import Platform
 from lib.results import calc_status, failed_item
 from lib.settings import Settings
@@ -22,10 +23,18 @@ async def generate_signals(
         platform: The parts.
         account: None means all.
         timeframe: None means the settings'.
+
+    Raises:
+        SettingsError: Candles of the timeframe are not kept.
     """
     if account is not None:
         platform.check_account(account)
     settings, analysis = platform.settings, platform.analysis
+    if timeframe and timeframe not in settings.timeframes:
+        kept = ", ".join(settings.timeframes)
+        raise SettingsError(
+            f"Expected one of the timeframes kept ({kept}), was {timeframe}. Add it to FKS_HISTORY_DAYS."
+        )
     result = await asyncio.to_thread(
         signals.generate_signals,
         accounts=[account] if account else tuple(platform.accounts),

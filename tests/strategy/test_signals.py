@@ -332,10 +332,18 @@ def test_short_and_flat_series_and_gaps_are_told_as_holds(desk: Desk) -> None:
     assert result.counts["new signals"] == len(actions(desk))
 
 
-def test_a_timeframe_that_is_not_kept_fails_with_the_remedy(desk: Desk) -> None:
-    desk.clock.pass_time(minutes=10)
-    with pytest.raises(AllItemsFailed, match="none is stored"):
-        desk.run(timeframe="4h")
+def test_symbols_whose_history_is_being_fetched_are_passed_over(breaking_out: Desk) -> None:
+    breaking_out.query("DELETE FROM candles")
+    breaking_out.clock.pass_time(minutes=10)
+    result = breaking_out.run()
+    assert result.status is Status.SKIPPED
+    assert "none of the last" in item(result, "SOL/USDT").detail
+    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0}
+    breaking_out.store_closes("SOL/USDT", [*wave(100, 399), 105.0])
+    assert breaking_out.run().counts == {"new signals": 1, "buys": 1, "alerts": 1}
+
+
+def test_an_unknown_timeframe_fails(desk: Desk) -> None:
     with pytest.raises(SettingsError):
         desk.run(timeframe="7h")
 
