@@ -44,7 +44,7 @@ def write_risk(
     """
     lines = [f"{one.level}: {describe_rule(one, state.quote_asset)}." for one in assessment.fired]
     if alarm.raised_at is not None:
-        verb = "was" if step is AlarmStep.END else "is"
+        verb = "had been" if step is AlarmStep.END else "has been"
         lines.append(f"It {verb} HIGH since {alarm.raised_at:%Y-%m-%d %H:%M} UTC.")
     lines += describe_account(state, assessment, measures)
     if not options.is_current(state, now):

@@ -81,7 +81,7 @@ def test_it_is_told_again_after_a_day(desk: Desk) -> None:
         told += [cycle] * (len(desk.messages()) - before)
     assert told == [0, 48, 96]
     assert desk.titles()[1] == "⚠️ Still HIGH risk: exposure 85.00 % of equity is above 80 % (demo)"
-    assert "It is HIGH since 2024-10-04 00:30 UTC." in desk.messages()[1].body
+    assert "It has been HIGH since 2024-10-04 00:30 UTC." in desk.messages()[1].body
 
 
 def test_a_loss_is_urgent(desk: Desk) -> None:
@@ -116,7 +116,7 @@ def test_people_are_told_when_it_is_over(desk: Desk) -> None:
     message = desk.messages()[1]
     assert message.title == "⚠️ Risk is no longer HIGH: LOW (demo)"
     assert message.severity == "warning"
-    assert "It was HIGH since 2024-10-04 00:00 UTC." in message.body
+    assert "It had been HIGH since 2024-10-04 00:00 UTC." in message.body
     assert result.items[0].detail == "LOW; people are told that it is over"
     half_an_hour_later(desk, calm)
     assert len(desk.messages()) == 2
