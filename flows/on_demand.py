@@ -10,10 +10,12 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from flows import showing, support, tasks
+from lib.balances.flows import FlowKind
 from lib.errors import AllItemsFailed
 from lib.notifications.messages import MessageType
-from lib.params import Price, SymbolName, Timeframe, Words
+from lib.params import AssetName, Price, SymbolName, Timeframe, Words
 from lib.portfolio.fills import Side
+from lib.strategy.stores import StrategyState
 
 DELIVERY_SECONDS = 45  # a minute's run; while messages wait the next one follows
 
@@ -121,3 +123,35 @@ async def paper_trade(
         traded = await support.attempt(tasks.trade_on_paper, account, symbol, side, quantity, notional)
         updated = await support.attempt(tasks.update_positions, account)
         return await support.conclude_chain("paper-trade", trade_on_paper=traded, update_positions=updated)
+
+
+@flow(name="classify-break", flow_run_name=showing.name_run)
+async def classify_break(account: Words, asset: AssetName, kind: FlowKind, note: str = "") -> State[Any]:
+    """Say what a break is: a difference between an account and its ledger that no fill and no transfer explains.
+
+    It becomes a cash flow of that amount, and the ledger expects what is there.
+
+    Args:
+        account: The account's name, as in the message about the break.
+        asset: The asset's name, as "BTC".
+        kind: A deposit or withdrawal is your own money and no profit; other (interest, an airdrop, a loss) counts as
+            profit or loss of the day.
+        note: What it was, in your words; kept with it.
+    """
+    async with support.platform():
+        done = await support.attempt(tasks.classify_break, account, asset, kind, note)
+        return await support.conclude_chain("classify-break", classify_break=done)
+
+
+@flow(name="set-strategy-state", flow_run_name=showing.name_run)
+async def set_strategy_state(strategy: Words, state: StrategyState, why: Words) -> State[Any]:
+    """Switch a strategy on or off; it holds from the next run of signal-generation on.
+
+    Args:
+        strategy: Its name, as in the table of signals: "trend_following".
+        state: Active gives signals; pinned does whatever a validation says; disabled gives none.
+        why: Your reason, kept with the change.
+    """
+    async with support.platform():
+        done = await support.attempt(tasks.set_strategy_state, strategy, state, why)
+        return await support.conclude_chain("set-strategy-state", set_strategy_state=done)

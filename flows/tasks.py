@@ -11,9 +11,11 @@ from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
 from flows import follow_up, showing, support
+from lib.balances.flows import FlowKind
 from lib.notifications.messages import MessageType
 from lib.paper.account import Wish
 from lib.portfolio.fills import Side
+from lib.strategy.stores import StrategyState
 from lib.tasks import market, notifications, portfolio
 
 CHAINS_DELIVERY_SECONDS = 20  # however much is queued; `deliver_notifications` does the rest
@@ -107,6 +109,15 @@ async def generate_signals(account: str | None = None, timeframe: str | None = N
         return support.conclude_task(await signals.generate_signals(platform, account, timeframe))
 
 
+@task(name="set_strategy_state", task_run_name="set_strategy_state", **support.RETRY)
+async def set_strategy_state(strategy: str, state: StrategyState, why: str) -> State[Any]:
+    """Switch a strategy on or off."""
+    from lib.tasks import strategies  # numpy stays out of the five-minute chain
+
+    async with support.platform() as platform:
+        return support.conclude_task(await strategies.set_strategy_state(platform, strategy, state, why))
+
+
 @task(name="sync_account_balance", task_run_name="sync_account_balance", **support.RETRY)
 async def sync_account_balance(account: str | None = None) -> State[Any]:
     """Ask for balances, value them, store a snapshot, and compare with the ledger."""
@@ -114,6 +125,15 @@ async def sync_account_balance(account: str | None = None) -> State[Any]:
 
     async with support.platform() as platform:
         return support.conclude_task(await balances.sync_account_balance(platform, account))
+
+
+@task(name="classify_break", task_run_name="classify_break", **support.RETRY)
+async def classify_break(account: str, asset: str, kind: FlowKind, note: str) -> State[Any]:
+    """Accept a break as what a person says it is."""
+    from lib.tasks import balances
+
+    async with support.platform() as platform:
+        return support.conclude_task(await balances.classify_break(platform, account, asset, kind, note))
 
 
 @task(name="analyze_risk", task_run_name="analyze_risk", **support.RETRY)

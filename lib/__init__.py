@@ -4,10 +4,18 @@ The map, from the inside out:
 
 * ``units``, ``errors``, ``results``, ``ports``: the words all rooms share. ``ports`` are the interfaces to the outside.
 * ``market``: candles, gaps and their synchronisation.
+* ``indicators``: compiled kernels over (symbols, bars) matrices, and the stored rows kept in step with the candles.
+* ``strategy``: strategies, the signals they give, and how much of a BUY an account takes.
 * ``portfolio``: the ledger (positions from fills), valuation and stop losses.
+* ``balances``: what accounts hold and are worth, cash flows, and breaks between the exchange and the ledger.
+* ``risk``: rules, value at risk, drawdown, correlation.
+* ``paper``: accounts of our own that trade against the real order book, without keys.
+* ``news``: feeds, stories, symbols they speak of, and how they sound.
 * ``notifications``: the outbox and its delivery.
+* ``reporting``: artifacts of chains, and charts.
 * ``tasks``: the users' tasks without Prefect; ``platform``: the parts they work with.
-* ``adapters``: the outside world (``exchange`` by ccxt, ``database`` by SQLModel, ``channels`` by Apprise).
+* ``adapters``: the outside world (``exchange`` by ccxt, ``database`` by SQLModel, ``channels`` by Apprise, ``feeds``
+  by feedparser).
 * ``settings``: the one reader of the environment; ``wiring``: the one place that chooses implementations.
 * ``simulator``: a Binance Spot server of its own; nothing else in ``lib`` imports it.
 

@@ -141,6 +141,16 @@ class Settings(BaseSettings):
     stop_price_max_age_seconds: Annotated[int, Field(ge=10, le=600)] = 120
     stop_realert_minutes: Annotated[int, Field(ge=1)] = 30
 
+    break_tolerance_quote: Annotated[Decimal, Field(ge=0)] = Field(
+        Decimal(1), description="A difference between ledger and exchange worth less is no break."
+    )
+    break_settle_minutes: Annotated[int, Field(ge=0, le=240)] = Field(
+        10, description="How long a difference must last before people are told."
+    )
+    dust_quote: Annotated[Decimal, Field(ge=0)] = Field(
+        Decimal(1), description="An asset worth less is listed as dust."
+    )
+
     signal_timeframe: Timeframe = Field("1h", description="Of the candles that strategies decide on.")
     signal_min_sentiment: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None, description="Symbols with worse news than this, -1 to 1, get no BUY; empty: news do not count."

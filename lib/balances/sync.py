@@ -27,7 +27,7 @@ from lib.portfolio.pricing import price_positions
 from lib.portfolio.quotes import Quotes, fetch_quotes
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
 from lib.ports import Clock, ExchangeAccount
-from lib.results import Item, Status, calc_status
+from lib.results import calc_status
 
 TASK = "sync_account_balance"
 
@@ -36,7 +36,7 @@ async def sync_account_balance(
     *,
     account: str,
     exchange: TimedPrices,
-    exchange_account: ExchangeAccount | None,
+    exchange_account: ExchangeAccount,
     portfolio: PortfolioStore,
     balances: BalanceStore,
     market: MarketFacts,
@@ -56,7 +56,7 @@ async def sync_account_balance(
     Args:
         account: Name of a registered account.
         exchange: For prices and the time.
-        exchange_account: The account's private side; None where there is nothing to ask.
+        exchange_account: The account's private side.
         portfolio: Where accounts, fills and positions are.
         balances: Where snapshots, cash flows and breaks are.
         market: Stored symbols and candles.
@@ -71,8 +71,6 @@ async def sync_account_balance(
     """
     options, started_at = options or BalanceOptions(), clock.now()
     owner = portfolio.load_account(account)
-    if exchange_account is None:
-        return _skip(account, clock)
     opening = balances.load_opening(account)
     quotes = await fetch_quotes(exchange, clock)
 
@@ -106,12 +104,6 @@ async def sync_account_balance(
         finished_at=clock.now(),
         **_show(picture, outcome, balances, options),
     )
-
-
-def _skip(account: str, clock: Clock) -> BalanceResult:
-    item = Item(name=account, status=Status.SKIPPED, detail="an account without a private side has no balances to ask")
-    now = clock.now()
-    return BalanceResult(task=TASK, status=Status.SKIPPED, counts={}, items=(item,), started_at=now, finished_at=now)
 
 
 def _price_positions(

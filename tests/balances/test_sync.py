@@ -11,7 +11,6 @@ from lib.balances.sync import sync_account_balance
 from lib.errors import AllItemsFailed, CredentialsRefused, ExchangeUnavailable, OperatorError
 from lib.results import Status, combine
 from tests.balances.conftest import MORNING, UNIVERSE, Desk
-from tests.portfolio.samples import ACCOUNT
 
 
 async def test_the_first_snapshot_of_an_account_with_cash_and_a_position(desk: Desk) -> None:
@@ -211,20 +210,6 @@ async def test_balances_that_cannot_be_read_stop_the_run(desk: Desk) -> None:
     with pytest.raises(ExchangeUnavailable):
         await desk.sync()
     assert desk.snapshots() == []
-
-
-async def test_an_account_without_a_private_side_is_skipped(desk: Desk) -> None:
-    result = await sync_account_balance(
-        account=ACCOUNT,
-        exchange=desk.exchange,
-        exchange_account=None,
-        portfolio=desk.portfolio,
-        balances=desk.balances,
-        market=desk.market,
-        clock=desk.clock,
-        universe=UNIVERSE,
-    )
-    assert (result.status, result.render_tables()) == (Status.SKIPPED, [])
 
 
 async def test_an_unknown_account_is_refused(desk: Desk) -> None:

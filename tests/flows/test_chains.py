@@ -7,6 +7,9 @@ import json
 import pytest
 
 from flows.market import critical_path, market_analysis, news, signal_generation
+from flows.on_demand import classify_break, set_strategy_state
+from lib.balances.flows import FlowKind
+from lib.strategy.stores import StrategyState
 from tests.platforms import World
 from tests.runs import id_of, read_artifacts, read_run
 
@@ -38,3 +41,42 @@ async def test_chains_that_meet_sync_once_and_say_that_the_rest_is_fresh(prefect
     state = await market_analysis(return_state=True)
     assert "fresh" in (await read_run(id_of(state))).name
     assert "fresh" in (await read_artifacts(id_of(state)))["market-analysis"]
+
+
+async def test_a_break_is_told_and_accepted_by_the_form_that_its_message_names(
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_BREAK_SETTLE_MINUTES", "0")
+    await critical_path(return_state=True)
+    await signal_generation(return_state=True)
+    prefect_world.query("UPDATE opening_balances SET quantity = quantity + 2 WHERE asset = 'SOL'")  # two are missing
+    for _ in range(2):  # seen, then still there
+        await signal_generation(return_state=True)
+    (told,) = [content for content in prefect_world.webhooks.contents if "classify-break" in content]
+    assert "SOL" in told
+    assert prefect_world.query("SELECT asset, state FROM breaks") == [("SOL", "open")]
+
+    done = await classify_break("demo", "sol", FlowKind.WITHDRAWAL, "to the cold wallet", return_state=True)
+    assert done.name == "Completed", done.message
+    state = await signal_generation(return_state=True)
+    assert state.name == "Completed", state.message
+    assert prefect_world.query("SELECT asset, state FROM breaks") == [("SOL", "accepted")]
+
+
+async def test_a_strategy_that_a_person_disables_says_nothing_until_it_is_enabled(prefect_world: World) -> None:
+    await critical_path(return_state=True)
+    done = await set_strategy_state("breakout", StrategyState.DISABLED, "too many false starts", return_state=True)
+    assert done.name == "Completed", done.message
+    for _ in range(2):  # nothing re-creates it
+        await signal_generation(return_state=True)
+    spoke = prefect_world.query("SELECT DISTINCT strategy FROM signals ORDER BY strategy")
+    assert [row.strategy for row in spoke] == ["index_momentum", "mean_reversion", "trend_following"]
+
+    again = await set_strategy_state("breakout", StrategyState.ACTIVE, "tried again", return_state=True)
+    assert again.name == "Completed", again.message
+    await signal_generation(return_state=True)
+    assert len(prefect_world.query("SELECT DISTINCT strategy FROM signals")) == 4
+
+    unknown = await set_strategy_state("braekout", StrategyState.ACTIVE, "x", return_state=True)
+    assert unknown.type == "FAILED"
+    assert "breakout" in str(unknown.message)

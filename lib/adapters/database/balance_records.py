@@ -47,7 +47,8 @@ CHANGES = text("""
         ) AS move (asset, amount)
         WHERE account = :account AND filled_at > :after
         UNION ALL
-        SELECT asset, amount FROM cash_flows WHERE account = :account AND is_booked AND at > :after
+        SELECT asset, amount FROM cash_flows  -- what an operator explains was found after the opening
+        WHERE account = :account AND is_booked AND (at > :after OR source = 'operator')
     ) AS moves
     GROUP BY asset
 """)
