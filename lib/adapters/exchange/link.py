@@ -17,12 +17,15 @@ from lib.adapters.exchange import answers
 from lib.adapters.exchange.budget import Taken, WeightBudget
 from lib.adapters.exchange.client import Venue, is_like_binance
 from lib.adapters.exchange.errors import PARSING_ERRORS, Subject, is_rate_limit, translate
+from lib.adapters.exchange.outcomes import to_outcome
 from lib.adapters.exchange.replies import Reply, expect_reply
-from lib.errors import FksError, RateLimited
+from lib.errors import FksError, OrderNotSent, OutcomeUnknown, RateLimited, RetryableError
 from lib.ports import Clock
 from lib.units import to_milliseconds
 
 TIME_WEIGHT = 1
+TIME_TRIES = 3
+SHORT_TRIP = timedelta(milliseconds=500)  # the offset measured is wrong by half of it at most
 CLOCK_TOLERANCE = timedelta(seconds=1)  # what measuring an offset may miss
 
 logger = logging.getLogger(__name__)
@@ -130,14 +133,52 @@ class Link:
         async with self._slots:
             return await self._send(request, may_repeat=True)
 
+    async def send_once(self, request: Request) -> tuple[Any, Reply]:
+        """Send what changes something on the exchange: once, whatever comes back.
+
+        Returns:
+            The answer's JSON, of whatever shape, and the reply that it came with.
+
+        Raises:
+            OrderNotSent: Certainly nothing was booked.
+            OrderRefused: The exchange said no, for a reason that repeating does not mend.
+            UnknownOrder: It was to change an order that the exchange does not have.
+            OutcomeUnknown: Anything else.
+        """
+        try:
+            taken = await self._acquire(request)
+        except RetryableError as error:
+            raise OrderNotSent(f"{request.what} was not sent: {error}") from error
+        with expect_reply(self.client.apiKey, self.client.secret) as reply:
+            try:
+                with self.traffic.flight():
+                    answer = await request.call()
+            except (ccxt.BaseError, *PARSING_ERRORS) as error:
+                raise to_outcome(error, reply, await self._judge(error, reply, request)) from None
+            if reply.malformed:
+                raise OutcomeUnknown(f"{self.name} answered {request.what} with something that is no JSON.")
+            await self._budget.note_used(taken, reply.used_weight)
+            return answer, reply
+
     async def measure_offset(self) -> timedelta:
         """Ask for the exchange's time; return its clock minus ours, which also corrects us from now on.
 
-        The answer is taken to hold for the middle of the request's round trip. Zero where the exchange does not tell.
+        The answer is taken to hold for the middle of the request's round trip, the shortest of a few when the first is
+        long, as on a machine that has just started. Zero where the exchange does not tell.
         """
         if not self.client.has.get("fetchTime"):
             self.clock_offset = timedelta()
             return self.clock_offset
+        measured = []
+        for _ in range(TIME_TRIES):
+            measured.append(await self._measure_once())
+            if measured[-1][0] <= SHORT_TRIP:
+                break
+        _, self.clock_offset = min(measured)
+        return self.clock_offset
+
+    async def _measure_once(self) -> tuple[timedelta, timedelta]:
+        """Return how long one request's round trip took, and the offset that it showed."""
         like_binance = is_like_binance(self.client)
 
         async def ask() -> tuple[datetime, Any, datetime]:
@@ -148,8 +189,8 @@ class Link:
         weight = TIME_WEIGHT if like_binance else 0
         sent_at, answer, received_at = await self._send(Request("its time", weight, ask), may_repeat=False)
         to_time = answers.to_server_time if like_binance else answers.to_instant
-        self.clock_offset = to_time(answer, f"time of {self.name}") - (sent_at + (received_at - sent_at) / 2)
-        return self.clock_offset
+        trip = received_at - sent_at
+        return trip, to_time(answer, f"time of {self.name}") - (sent_at + trip / 2)
 
     async def latest_instant(self, told_ms: int) -> datetime:
         """Return the instant after which nothing can have happened on the exchange yet.

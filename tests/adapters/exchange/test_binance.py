@@ -296,6 +296,27 @@ async def test_the_time_is_corrected_by_half_the_round_trip(venue: Venue, ledger
     await exchange.close()
 
 
+class StallingClock(DrivenClock):
+    """Moves on by 2.4 s at its third reading: the process stands still while the first request is under way."""
+
+    readings = 0
+
+    def now(self) -> datetime:
+        self.readings += 1
+        return self.instant if self.readings < 3 else self.instant + timedelta(seconds=2.4)
+
+
+async def test_the_time_is_asked_again_when_the_round_trip_was_long(
+    venue: Venue, ledger: BudgetStore, peer: Peer
+) -> None:
+    exchange = make_exchange(venue, ledger=ledger, clock=StallingClock())
+    peer.reply("time", {"serverTime": milliseconds(NOW + timedelta(seconds=2.4))})
+    assert await exchange.fetch_time() == NOW + timedelta(seconds=2.4)
+    assert exchange.link.clock_offset == timedelta()
+    assert peer.count("time") == 2
+    await exchange.close()
+
+
 @pytest.mark.parametrize("told", [None, "1772622000000", 1.5, 0, -1, 10**15, True])
 async def test_a_wrong_time_is_a_bad_answer(exchange: BinanceExchange, peer: Peer, told: Any) -> None:
     peer.reply("time", {"serverTime": told})
