@@ -12,7 +12,7 @@ from pathlib import Path
 from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient, get_client
-from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
     DeploymentFilterTags,
@@ -33,7 +33,7 @@ from sqlalchemy.engine import make_url
 from deployments.alerts import choose_channels
 from deployments.automations import PATIENCE, Patience, Told, apply_automations, plan_automations
 from deployments.blocks import AlertChannel
-from deployments.specification import POOL, QUEUE_PRIORITIES, TAG, PrefectFile, load_prefect_file
+from deployments.specification import POOL, QUEUES, TAG, PrefectFile, load_prefect_file
 from lib.adapters.database.engine import CONNECT_ARGS
 from lib.errors import EnvironmentRefused, SettingsError
 from lib.notifications.messages import Severity
@@ -86,18 +86,26 @@ async def apply(
 
 
 async def ensure_pool(client: PrefectClient) -> None:
-    """Make the work pool and its queues, as far as they are missing."""
+    """Make the work pool and its queues what they are to be.
+
+    The pool itself has no limit: one would let other runs take the critical path's place.
+    """
     try:
-        await client.read_work_pool(POOL)
+        pool = await client.read_work_pool(POOL)
+        if pool.concurrency_limit is not None:
+            await client.update_work_pool(POOL, WorkPoolUpdate(concurrency_limit=None))
     except ObjectNotFound:
         await client.create_work_pool(WorkPoolCreate(name=POOL, type="process", description="The stack's own worker."))
-    for name, priority in QUEUE_PRIORITIES.items():
+    for name, queue in QUEUES.items():
+        wanted = {"priority": queue.priority, "concurrency_limit": queue.at_once}
         try:
-            queue = await client.read_work_queue_by_name(name, work_pool_name=POOL)
-            if queue.priority != priority:
-                await client.update_work_queue(queue.id, priority=priority)
+            present = await client.read_work_queue_by_name(name, work_pool_name=POOL)
+            if present.model_dump(include=set(wanted)) != wanted:
+                await client.update_work_queue(present.id, **wanted)
         except ObjectNotFound:
-            await client.create_work_queue(name, priority=priority, work_pool_name=POOL)
+            await client.create_work_queue(
+                name, priority=queue.priority, concurrency_limit=queue.at_once, work_pool_name=POOL
+            )
 
 
 async def save_database_block(url: SecretStr) -> None:

@@ -23,6 +23,8 @@ from deployments.specification import DEAD_MANS_SWITCH, TAG, DeploymentSpec, Pre
 DONE = {"prefect.flow-run.Completed", "prefect.flow-run.Partial"}
 BROKEN = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"}
 HEARTBEAT = "prefect.flow-run.heartbeat"
+PENDING = "prefect.flow-run.Pending"
+RUNNING = "prefect.flow-run.Running"
 # After these no heartbeat is due; a suspended run has no process until it is resumed.
 RESTING = (
     BROKEN
@@ -63,12 +65,14 @@ class Patience:
     Attributes:
         completion: Overrides "two intervals and a bit" for every chain (tests); Prefect's minimum is 10 seconds.
         heartbeat: Silence after which a running flow is taken for dead.
+        start: A run that a worker took and that has not begun after this long never will.
         repetition: A chain that goes on failing is told again after this long.
     """
 
     completion: timedelta | None = None
     heartbeat: timedelta = timedelta(seconds=HEARTBEAT_SECONDS * HEARTBEATS_MISSED)
     repetition: timedelta = timedelta(hours=1)
+    start: timedelta = timedelta(minutes=5)
 
 
 PATIENCE = Patience()
@@ -88,6 +92,7 @@ async def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience:
     return [
         *[await _dead_mans_switch(deployment, patience.completion, told, ui_url) for deployment in scheduled],
         _zombies(patience.heartbeat),
+        _stillborn(patience.start),
         _broken_chains(flows, patience.repetition, told.warning, ui_url),
         *(_recovery(flow, patience.repetition, told.warning, ui_url) for flow in flows),
         _broken_runs(flows, told.warning, ui_url),
@@ -147,6 +152,33 @@ def _zombies(silence: timedelta) -> AutomationCore:
                 state=StateType.CRASHED,
                 name="Crashed",
                 message=f"No heartbeat for {seconds} seconds: the run's process is gone. The next run carries on.",
+            )
+        ],
+    )
+
+
+def _stillborn(patience: timedelta) -> AutomationCore:
+    """End what a worker took and died with: a pending run holds its queue's place for ever."""
+    seconds = f"{patience.total_seconds():g}"
+    return AutomationCore(
+        name="fks: a run has not begun",
+        description=f"Marks a run as crashed that a worker took and has not begun in {seconds} seconds.",
+        tags=[TAG],
+        enabled=True,
+        trigger=EventTrigger(
+            after={PENDING},
+            expect={RUNNING, HEARTBEAT, *RESTING},
+            match=FLOW_RUNS,
+            for_each={"prefect.resource.id"},
+            posture=Posture.Proactive,
+            threshold=1,
+            within=patience,
+        ),
+        actions=[
+            ChangeFlowRunState(
+                state=StateType.CRASHED,
+                name="Crashed",
+                message=f"It had not begun after {seconds} seconds: its worker is gone. The next run carries on.",
             )
         ],
     )

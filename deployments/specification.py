@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -13,10 +14,26 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from lib.errors import SettingsError
 
 POOL = "fks"
-QUEUE_PRIORITIES = {"critical": 1, "default": 5, "research": 10}  # 1 goes first
 TAG = "fks"  # marks what is ours on a shared Prefect server
 DEAD_MANS_SWITCH = "dead-mans-switch"  # marks the automations that expect chains to complete
 CRON_INSTANTS = 1000  # looked at for a cron line's longest pause; weekends and turns of the month are among them
+
+
+@dataclass(frozen=True)
+class Queue:
+    """A work queue.
+
+    Attributes:
+        priority: 1 goes first.
+        at_once: The most runs at the same time; None means any number.
+    """
+
+    priority: int
+    at_once: int | None
+
+
+# What stop losses depend on never waits for a place, and beside it at most three runs share the processors.
+QUEUES = {"critical": Queue(1, None), "default": Queue(5, 2), "research": Queue(10, 1)}
 
 
 class _Strict(BaseModel):

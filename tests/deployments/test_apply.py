@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,15 @@ def broken():
     raise ValueError("no candles")
 
 @flow
+def occupying():
+    """Run until its worker ends."""
+    time.sleep(600)
+
+@flow
+def urgent():
+    """Do nothing, at once."""
+
+@flow
 def endless():
     """Run until somebody ends it."""
     time.sleep(600)
@@ -50,6 +59,21 @@ deployments:
     schedules:
       - {interval: 20, anchor_date: "2026-01-01T00:00:00+00:00", timezone: UTC}
     work_pool: {name: fks, work_queue_name: critical}
+  - name: occupy-default
+    entrypoint: flows/chain.py:occupying
+    description: Takes a place for long.
+    tags: [fks, test]
+    work_pool: {name: fks, work_queue_name: default}
+  - name: occupy-research
+    entrypoint: flows/chain.py:occupying
+    description: Takes a place for long.
+    tags: [fks, test]
+    work_pool: {name: fks, work_queue_name: research}
+  - name: at-once
+    entrypoint: flows/chain.py:urgent
+    description: What must not wait.
+    tags: [fks, test]
+    work_pool: {name: fks, work_queue_name: critical}
 """
 APPLY = """
 import asyncio, sys
@@ -60,7 +84,7 @@ from deployments.apply import apply
 from deployments.automations import Patience
 from lib.settings import load_settings
 completion, heartbeat, repetition = timedelta(seconds=float(sys.argv[2])), timedelta(seconds=12), timedelta(seconds=20)
-patience = Patience(completion, heartbeat, repetition)
+patience = Patience(completion, heartbeat, repetition, start=timedelta(seconds=45))
 url = SecretStr("postgresql://fks:p%40ss%2Fword@127.0.0.1:5432/fks?application_name=fks")
 print(asyncio.run(apply(load_settings(), url, "http://ui", patience=patience, project=Path(sys.argv[1]))))
 """
@@ -234,6 +258,40 @@ def heartbeats_of(server: PrefectServer, flow: str) -> list[dict[str, Any]]:
     return answer["events"] if runs else []
 
 
+def start_runs(server: PrefectServer, deployment: str, count: int) -> list[str]:
+    (found,) = ask(server, "/deployments/filter", deployments={"name": {"any_": [deployment]}})
+    return [server.api.start_run(found["id"]) for _ in range(count)]
+
+
+def states_of(server: PrefectServer, run_ids: Sequence[str]) -> list[str]:
+    found = ask(server, "/flow_runs/filter", flow_runs={"id": {"any_": list(run_ids)}})
+    return sorted(run["state_type"] for run in found)
+
+
+def test_what_stop_losses_depend_on_begins_at_once_however_many_long_runs_there_are(applied: PrefectServer) -> None:
+    default = start_runs(applied, "occupy-default", 4)
+    research = start_runs(applied, "occupy-research", 3)
+    with applied.worker("occupied"):
+        wait_until("long runs have all places", lambda: states_of(applied, default + research).count("RUNNING") == 3)
+        urgent = start_runs(applied, "at-once", 1)
+        wait_until("the urgent run is over", lambda: states_of(applied, urgent) == ["COMPLETED"], 30)
+        assert states_of(applied, default) == ["RUNNING"] * 2 + ["SCHEDULED"] * 2
+        assert states_of(applied, research) == ["RUNNING"] + ["SCHEDULED"] * 2
+    for run_id in default + research:
+        httpx.delete(f"{applied.ui_url}/api/flow_runs/{run_id}").raise_for_status()
+
+
+def test_a_run_that_its_worker_never_began_gives_its_place_back(applied: PrefectServer) -> None:
+    (run_id,) = start_runs(applied, "occupy-research", 1)
+    forced = {"state": {"type": "PENDING", "name": "Pending"}, "force": True}
+    httpx.post(f"{applied.ui_url}/api/flow_runs/{run_id}/set_state", json=forced).raise_for_status()
+    wait_until("the run is crashed", lambda: states_of(applied, [run_id]) == ["CRASHED"], 90)
+    assert (
+        "had not begun after 45 seconds"
+        in ask(applied, "/flow_runs/filter", flow_runs={"id": {"any_": [run_id]}})[0]["state"]["message"]
+    )
+
+
 def test_applying_again_changes_nothing_and_what_is_retired_goes(
     applied: PrefectServer, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +301,11 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
     def everything() -> dict[str, list[str]]:
         blocks = {"block_documents": {"is_anonymous": {"eq_": False}}, "include_secrets": True}
         return {
-            "queues": [f"{q['name']}:{q['priority']}" for q in ask(applied, "/work_pools/fks/queues/filter")],
+            "pool": [str(pool["concurrency_limit"]) for pool in ask(applied, "/work_pools/filter")],
+            "queues": [
+                f"{q['name']}:{q['priority']}:{q['concurrency_limit']}"
+                for q in ask(applied, "/work_pools/fks/queues/filter")
+            ],
             "deployments": names("/deployments/filter"),
             "automations": names("/automations/filter"),
             "enabled": [str(item["enabled"]) for item in ask(applied, "/automations/filter")],
@@ -251,19 +313,26 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
         }
 
     before = everything()
-    assert sorted(before["queues"]) == ["critical:1", "default:5", "research:10"]
-    assert before["deployments"] == ["every-20-seconds"]
+    assert sorted(before["queues"]) == ["critical:1:None", "default:5:2", "research:10:1"]
+    assert before["pool"] == ["None"]
+    assert before["deployments"] == ["at-once", "every-20-seconds", "occupy-default", "occupy-research"]
     assert before["automations"] == [
         "fks: a chain has failed",
         "fks: a run has died",
         "fks: a run has failed",
+        "fks: a run has not begun",
         "fks: quick works again",
         "fks: quick/every-20-seconds has stopped",
     ]
     assert before["blocks"] == ["fks-alert-team", "fks-database"]
 
-    assert before["enabled"] == ["True"] * 5
+    assert before["enabled"] == ["True"] * 6
 
+    limited = {"concurrency_limit": 1}  # by a person, in the UI
+    (critical,) = [q for q in ask(applied, "/work_pools/fks/queues/filter") if q["name"] == "critical"]
+    httpx.patch(f"{applied.ui_url}/api/work_pools/fks", json=limited).raise_for_status()
+    httpx.patch(f"{applied.ui_url}/api/work_queues/{critical['id']}", json=limited).raise_for_status()
+    assert "critical:1:1" in everything()["queues"]
     applied.api.disable_automations(DEAD_MANS_SWITCH)  # as an orderly stop does
     assert "False" in everything()["enabled"]
     second = tmp_path / "second"
@@ -271,7 +340,8 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
     (second / "prefect.yaml").write_text(PREFECT_YAML.replace("every-20-seconds", "renamed"))
     applied.run_python(APPLY, str(second), "12")
     renamed = [name.replace("every-20-seconds", "renamed") for name in before["automations"]]
-    assert everything() == before | {"deployments": ["renamed"], "automations": renamed}
+    deployments = ["at-once", "occupy-default", "occupy-research", "renamed"]
+    assert everything() == before | {"deployments": deployments, "automations": renamed}
 
     monkeypatch.delitem(applied.env, "FKS_CHANNELS__TEAM__URL")
     applied.run_python(APPLY, str(project), "12")
