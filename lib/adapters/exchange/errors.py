@@ -22,6 +22,7 @@ from lib.errors import (
     OrderRefused,
     SettingsError,
     SymbolHalted,
+    UnknownOrder,
     UnknownSymbol,
 )
 
@@ -51,6 +52,7 @@ REACTIONS: Sequence[tuple[type[Exception], type[FksError], str]] = (
     (ccxt.BadSymbol, UnknownSymbol, "does not know {symbol}, asked for {what}. Correct the name or remove it."),
     (ccxt.MarketClosed, SymbolHalted, "does not trade {symbol} at the moment, asked for {what}."),
     (ccxt.InsufficientFunds, OrderRefused, "refused {what}: not enough funds."),
+    (ccxt.OrderNotFound, UnknownOrder, "does not have what was asked for: {what}."),
     (ccxt.InvalidOrder, OrderRefused, "refused {what}."),
     (
         ccxt.NotSupported,

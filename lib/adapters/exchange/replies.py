@@ -62,6 +62,11 @@ class Reply:
         """The weight that this address has used in the exchange's present minute."""
         return _to_count(self.headers.get("x-mbx-used-weight-1m"))
 
+    @property
+    def order_count(self) -> int | None:
+        """The orders that this account has placed in the exchange's present ten seconds."""
+        return _to_count(self.headers.get("x-mbx-order-count-10s"))
+
     def _error(self) -> Mapping[str, Any]:
         try:
             answer = json.loads(self.body) if self.body.startswith("{") else {}

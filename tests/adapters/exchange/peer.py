@@ -67,7 +67,7 @@ GARBAGE: dict[str, Answer] = {
 
 @dataclass
 class Asked:
-    """One request as it came."""
+    """One request as it came; `query` has the fields of a form too."""
 
     endpoint: str
     query: dict[str, str]
@@ -96,8 +96,9 @@ class Peer:
         return sum(asked.endpoint == endpoint for asked in self.asked)
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        endpoint = request.path.removeprefix("/api/v3/").removeprefix("/0/public/")
-        self.asked.append(Asked(endpoint, dict(request.query), dict(request.headers)))
+        endpoint = request.path.removeprefix("/api/v3/").removeprefix("/sapi/v1/").removeprefix("/0/public/")
+        form = {name: str(value) for name, value in (await request.post()).items()}
+        self.asked.append(Asked(endpoint, dict(request.query) | form, dict(request.headers)))
         self.in_flight += 1
         self.peak = max(self.peak, self.in_flight)
         if self.in_flight >= self.gather:
