@@ -34,6 +34,19 @@ class AssetPrice:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """What an account holds of an asset that is not its cash.
+
+    Attributes:
+        balance: Free and locked, as the exchange told it.
+        price: Its last price; None for one that nothing prices.
+    """
+
+    balance: Balance
+    price: AssetPrice | None
+
+
+@dataclass(frozen=True)
 class AccountState:
     """An account's cash and holdings; every amount is in its quote asset.
 
@@ -48,6 +61,8 @@ class AccountState:
         other_value: Assets held without a position, or beyond it (deposited), at their last price.
         unrealized_pnl: Of the open positions, as far as they are still held; a loss is negative.
         unpriced: What has no price, so it is in none of the values: symbols of positions, and assets.
+        holdings: Every asset but the cash, by name; what the values above are made of.
+        seen_at: When the exchange told the balances, UTC; None where a state was not built from balances.
     """
 
     account: str
@@ -59,6 +74,8 @@ class AccountState:
     other_value: Decimal = ZERO
     unrealized_pnl: Decimal = ZERO
     unpriced: tuple[str, ...] = ()
+    holdings: tuple[Holding, ...] = ()
+    seen_at: datetime | None = None
 
     @property
     def market_value(self) -> Decimal:
@@ -149,6 +166,26 @@ def build_state(
         other_value=other,
         unrealized_pnl=unrealized,
         unpriced=tuple(sorted(unpriced)),
+        holdings=_list_holdings(account, balances, held, prices),
+        seen_at=seen_at,
+    )
+
+
+def _list_holdings(
+    account: Account,
+    balances: Mapping[str, Balance],
+    held: Sequence[HeldPosition],
+    prices: Mapping[str, AssetPrice],
+) -> tuple[Holding, ...]:
+    """A position's price goes before another one of its asset, as in the values."""
+    known = dict(prices)
+    for one in _of_account(account, held):
+        if one.valuation is not None:
+            known[one.symbol.partition("/")[0]] = AssetPrice(one.valuation.price, one.symbol, one.valuation.price_at)
+    return tuple(
+        Holding(balance, known.get(asset))
+        for asset, balance in sorted(balances.items())
+        if asset != account.quote_asset and balance.total > 0
     )
 
 
