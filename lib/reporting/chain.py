@@ -81,26 +81,22 @@ def render_chain(outcomes: Sequence[Outcome]) -> str:
 
 
 def _render_section(result: TaskResult) -> list[str]:
-    """Tables, then items: failed ones first, skipped ones by reason, as forty times "fresh" helps nobody."""
+    """Tables, then items: failed ones first and each by itself; the others by what is said."""
     failed = [(MARKS[item.status], item.name, item.detail) for item in result.failed[:MAX_ROWS]]
     told = [item for item in result.items if item.status in (Status.OK, Status.PARTIAL) and item.detail]
-    rows = [
-        *failed,
-        *((MARKS[item.status], item.name, item.detail) for item in told[:MAX_ROWS]),
-        *_group_skipped(result.items),
-    ]
+    skipped = [item for item in result.items if item.status is Status.SKIPPED]
+    rows = [*failed, *_group(told)[:MAX_ROWS], *_group(skipped)]
     parts = result.render_tables()
     if rows:
         parts.append(tabulate(rows, headers=("", "item", "detail"), tablefmt="pipe", disable_numparse=True))
     return [f"### {result.task}", *parts] if parts else []
 
 
-def _group_skipped(items: Sequence[Item]) -> list[tuple[str, str, str]]:
-    by_reason: dict[str, list[str]] = {}
+def _group(items: Sequence[Item]) -> list[tuple[str, str, str]]:
+    by_word: dict[tuple[Status, str], list[str]] = {}
     for item in items:
-        if item.status is Status.SKIPPED:
-            by_reason.setdefault(item.detail, []).append(item.name)
+        by_word.setdefault((item.status, item.detail), []).append(item.name)
     return [
-        (MARKS[Status.SKIPPED], ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} items", reason)
-        for reason, names in by_reason.items()
+        (MARKS[status], ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} items", detail)
+        for (status, detail), names in by_word.items()
     ]

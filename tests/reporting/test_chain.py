@@ -49,6 +49,15 @@ def test_the_artifact_groups_what_was_skipped_and_shows_each_failure() -> None:
     assert "the database went away" in text
 
 
+def test_what_many_items_say_alike_is_said_once() -> None:
+    items = [Item(name=f"S{n}/USDT 1h", status=Status.OK, detail="the last 1000 computed anew") for n in range(40)]
+    items.append(Item(name="BTC/USDT 1h", status=Status.OK, detail="1 added"))
+    text = render_chain([Outcome("update_indicators", result("update_indicators", Status.OK, {"rows": 1}, *items))])
+    assert text.count("computed anew") == 1
+    assert "40 items" in text
+    assert "BTC/USDT 1h" in text
+
+
 def test_the_worst_task_decides_the_chains_status() -> None:
     assert calc_chain_status([SYNC]) is Status.OK
     assert calc_chain_status([SYNC, POSITIONS]) is Status.PARTIAL
