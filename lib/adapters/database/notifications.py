@@ -161,7 +161,7 @@ class NotificationStore:
         with database_errors(f"taking the next message for {channel}"), self._begin() as connection:
             connection.execute(CHANNEL_LOCK, {"channel": channel})
             row = connection.execute(CLAIM, claim).one_or_none()
-            files = _load_attachments(connection, row.notification_id) if row is not None else ()
+            files = load_attachments(connection, row.notification_id) if row is not None else ()
         if row is None:
             return None
         return Delivery(
@@ -282,7 +282,8 @@ def _attachment_rows(key: int, attachments: Sequence[Attachment]) -> list[dict[s
     ]
 
 
-def _load_attachments(connection: Connection, key: int) -> tuple[Attachment, ...]:
+def load_attachments(connection: Connection, key: int) -> tuple[Attachment, ...]:
+    """Return the files of a message by its `notification_id`."""
     row = NotificationAttachmentRow
     wanted = (
         select(row.name, row.media_type, row.content).where(col(row.notification_id) == key).order_by(col(row.number))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
+from decimal import Decimal
 
 from sqlalchemy import Engine, select, text
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import to_message
+from lib.adapters.database.notifications import load_attachments, to_message
 from lib.adapters.database.portfolio_rows import table_of
 from lib.adapters.database.tables.notifications import NotificationRow
+from lib.adapters.database.tables.risk import RiskSnapshotRow
 from lib.market.series import Series
 from lib.notifications.messages import Message
 
 NOTIFICATIONS = table_of(NotificationRow)
+RISKS = table_of(RiskSnapshotRow)
 SERIES = text("""
     SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, wanted_from, error,
         COALESCE(gaps.open, '0') AS open, COALESCE(gaps.absent, '0') AS absent
@@ -88,8 +91,37 @@ def load_series(engine: Engine) -> list[StoredSeries]:
     return found
 
 
+@dataclass(frozen=True)
+class StoredRisk:
+    """What one run found of an account's risk; ratios of equity, None where equity is not above zero.
+
+    Attributes:
+        at: When.
+        level: NONE, LOW, MEDIUM or HIGH.
+        exposure_ratio: What is invested.
+        loss_ratio: Unrealized loss, 0 for a profit.
+        largest_symbol: The largest position; None without any.
+        largest_share: Its market value.
+    """
+
+    at: datetime
+    level: str
+    exposure_ratio: Decimal | None
+    loss_ratio: Decimal | None
+    largest_symbol: str | None
+    largest_share: Decimal | None
+
+
+def load_risks(engine: Engine, account: str) -> list[StoredRisk]:
+    """Return what every run found of an account's risk, oldest first."""
+    columns = [RISKS.c[field.name] for field in fields(StoredRisk)]
+    wanted = select(*columns).where(RISKS.c.account == account).order_by(RISKS.c.at)
+    with database_errors("reading the history of risk"), engine.connect() as connection:
+        return [StoredRisk(*row) for row in connection.execute(wanted)]
+
+
 def load_messages(engine: Engine) -> list[Message]:
-    """Return every message of the outbox, oldest first, whether anybody was told or not."""
+    """Return every message of the outbox with its files, oldest first, whether anybody was told or not."""
     with database_errors("reading the outbox"), engine.connect() as connection:
         rows = connection.execute(select(NOTIFICATIONS).order_by(NOTIFICATIONS.c.notification_id))
-        return [to_message(row) for row in rows]
+        return [to_message(row, load_attachments(connection, row.notification_id)) for row in rows.all()]

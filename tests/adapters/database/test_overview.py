@@ -16,7 +16,7 @@ from lib.market.candles import Candle
 from lib.market.gaps import Gap, GapState, Span
 from lib.market.series import Series, SyncStatus
 from lib.market.stores import SeriesChange
-from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.messages import Attachment, Message, MessageType, Severity
 
 START = datetime(2026, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -53,10 +53,18 @@ def test_candles_are_counted_and_gaps_are_told_in_candles(engine: Engine) -> Non
     assert [one.missing for one in found] == [3, 0]
 
 
-def test_messages_come_as_they_were_recorded_oldest_first(engine: Engine) -> None:
+def test_messages_come_as_they_were_recorded_with_their_files_oldest_first(engine: Engine) -> None:
     messages = [
         Message(MessageType.STOP_LOSS, Severity.URGENT, "🛑 first", "Sell.", "one", START, "http://here/1"),
-        Message(MessageType.OPERATIONS, Severity.INFO, "second", "Nothing to do.", "two", START + HOUR),
+        Message(
+            MessageType.OPERATIONS,
+            Severity.INFO,
+            "second",
+            "Nothing to do.",
+            "two",
+            START + HOUR,
+            attachments=(Attachment("one.png", "image/png", b"1"), Attachment("two.png", "image/png", b"2")),
+        ),
     ]
     outbox = NotificationStore(engine)
     for message in messages:
