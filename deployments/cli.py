@@ -58,7 +58,7 @@ def up() -> None:
 
 @app.command()
 def demo() -> None:
-    """Play a normal market and a triggered stop loss in a stack of its own. Exit code 0 when all went as it must."""
+    """Play four situations, from alert to book, in a stack of its own. Exit code 0 when all went as it must."""
     from deployments.demo.run import run_demo  # the other commands need none of it
 
     raise typer.Exit(run_demo(display))

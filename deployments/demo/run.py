@@ -12,7 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployments.addresses import LOOPBACK
+from deployments.demo.buy_signal import TIMEFRAME, play_buy_signal
 from deployments.demo.expectations import Expectations
+from deployments.demo.high_risk import play_high_risk
 from deployments.demo.normal_market import play_normal_market
 from deployments.demo.stage import open_stage
 from deployments.demo.stop_loss import play_stop_loss
@@ -21,7 +23,17 @@ from deployments.local import stop_on_signals
 from deployments.stack import StopRequested, running_stack
 from lib.settings import ENV_FILE, Settings, load_settings
 
-SITUATIONS = {"Normal market": play_normal_market, "Stop loss triggered": play_stop_loss}
+SITUATIONS = {
+    "Normal market": play_normal_market,
+    "Stop loss triggered": play_stop_loss,
+    "BUY signal detected": play_buy_signal,
+    "HIGH risk detected": play_high_risk,
+}
+# Of the settings' defaults, but for minute candles, on which strategies decide: a BUY comes within the next minute.
+SETTINGS = {
+    "FKS_HISTORY_DAYS": '{"1m": 1, "5m": 30, "1h": 730, "4h": 730, "1d": 1825}',
+    "FKS_SIGNAL_TIMEFRAME": TIMEFRAME,
+}
 INTERRUPTED = 130  # as a shell reports Ctrl-C
 
 
@@ -78,10 +90,10 @@ def _remove(home: Path) -> None:
 
 
 def _make_settings(home: Path) -> Settings:
-    """Return the defaults on free ports, and leave the operator's settings behind, also for the programs we start."""
+    """Return ours on free ports, and leave the operator's settings behind, also for the programs we start."""
     for name in [name for name in os.environ if name.startswith("FKS_")]:
         del os.environ[name]
-    os.environ[ENV_FILE] = ""
+    os.environ.update({ENV_FILE: "", **SETTINGS})
     prefect_port, simulator_port = _find_free_ports()
     return load_settings(home=home, prefect_port=prefect_port, simulator_port=simulator_port)
 

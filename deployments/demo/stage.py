@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import httpx
@@ -16,7 +17,7 @@ from sqlalchemy import Engine
 
 from deployments.by_hand import ByHand
 from deployments.demo.expectations import Expectations
-from deployments.first_run import FIRST as CHAIN
+from deployments.first_run import FIRST as CRITICAL_PATH
 from deployments.prefect_api import PrefectApi, Run, ServerSilent
 from deployments.specification import TAG
 from deployments.stack import Stack, StopRequested
@@ -32,6 +33,8 @@ from lib.portfolio.stores import HeldPosition
 from lib.simulator.demo_account import DEMO_KEY, DEMO_SECRET
 from lib.units import floor_to_step
 
+SIGNALS = "signal-generation/every-15-minutes"
+RISK = "market-analysis/every-30-minutes"
 RUN_SECONDS = 180
 
 
@@ -53,10 +56,9 @@ class Books:
     cash: Decimal
     messages: tuple[Message, ...]
 
-    @property
-    def stop_alerts(self) -> tuple[Message, ...]:
-        """The messages about stop losses."""
-        return tuple(message for message in self.messages if message.type is MessageType.STOP_LOSS)
+    def find_messages(self, kind: MessageType) -> tuple[Message, ...]:
+        """Return the messages of one type."""
+        return tuple(message for message in self.messages if message.type is kind)
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Stage:
     """A running stack in which only we start runs.
 
     Attributes:
+        deployment_ids: By the chains' names.
         account: The one that the situations are about.
         by_hand: The same account, as its owner reaches it past the platform.
     """
@@ -73,7 +76,7 @@ class Stage:
     api: PrefectApi
     engine: Engine
     watch: Watch
-    deployment_id: str
+    deployment_ids: Mapping[str, str]
     account: str
     by_hand: ByHand
 
@@ -92,29 +95,35 @@ class Stage:
         self.stack.display.console.print()
         self.stack.display.note(text)
 
-    def run_chain(self) -> None:
-        """Start a run of the chain as a person would, wait until it is over, and expect it to be Completed."""
+    def run_chain(self, chain: str = CRITICAL_PATH) -> None:
+        """Start a run of a chain as a person would, wait until it is over, and expect it to be Completed."""
         began = time.monotonic()
-        with self.stack.display.console.status(f"{CHAIN} …") as shown:
-            run_id = self.api.start_run(self.deployment_id)
-            while (run := self._look(run_id, shown)) is None or not run.is_over:
+        with self.stack.display.console.status(f"{chain} …") as shown:
+            run_id = self.api.start_run(self.deployment_ids[chain])
+            while (run := self._look(run_id, chain, shown)) is None or not run.is_over:
                 if time.monotonic() - began > RUN_SECONDS:
                     raise EnvironmentRefused(
-                        f"The run of {CHAIN} was not over after {RUN_SECONDS} s. See {self.stack.folder / 'logs'}."
+                        f"The run of {chain} was not over after {RUN_SECONDS} s. See {self.stack.folder / 'logs'}."
                     )
                 self.wait()
         told = run.name if run.state == "Completed" else f"{run.name}: {run.message}"
         took = f"({time.monotonic() - began:.1f} s)"
-        self.expect(f"critical-path: {run.state}", f"{told} {took}", holds=run.state == "Completed")
+        self.expect(f"{chain.partition('/')[0]}: {run.state}", f"{told} {took}", holds=run.state == "Completed")
 
-    def _look(self, run_id: str, shown: Status) -> Run | None:
+    def _look(self, run_id: str, chain: str, shown: Status) -> Run | None:
         try:
             run, progress = self.api.load_run(run_id), self.api.load_progress(run_id)
         except ServerSilent:
             return None  # the watch starts it again
         if progress is not None:
-            shown.update(f"{CHAIN} … {progress.percent:.0f} % ({progress.text})")
+            shown.update(f"{chain} … {progress.percent:.0f} % ({progress.text})")
         return run
+
+    def wait_until(self, at: datetime, why: str) -> None:
+        """Wait until an instant has passed, looking after the stack's programs."""
+        with self.stack.display.console.status(f"{why} …"):
+            while datetime.now(UTC) < at:
+                self.wait()
 
     def wait(self) -> None:
         """Let a moment pass, and look after the stack's programs.
@@ -146,6 +155,12 @@ class Stage:
             messages=tuple(load_messages(self.engine)),
         )
 
+    def read_price(self, symbol: str) -> Decimal:
+        """Return what the exchange says now."""
+        url = f"{self.stack.addresses.simulator_url}/api/v3/ticker/price"
+        reply = httpx.get(url, params={"symbol": symbol.replace("/", "")}, timeout=30, trust_env=False)
+        return Decimal(reply.raise_for_status().json()["price"])
+
     def set_price(self, symbol: str, wanted: Decimal) -> Decimal:
         """Let the market's price jump, by the simulator's control, to `wanted` or the price step below; returns it."""
         step = DatabaseMarketFacts(self.engine).load_listings({symbol})[symbol].price_step
@@ -160,24 +175,26 @@ class Stage:
 
 @contextmanager
 def open_stage(stack: Stack, expectations: Expectations) -> Iterator[Stage]:
-    """Pause the chain's schedule, so that every run is one of ours, and give the stage."""
+    """Pause the schedules, so that every run is one of ours, and give the stage."""
     assert stack.databases is not None
     (account,) = stack.settings.effective_accounts
     engine = make_engine(stack.databases.url)
     by_hand = ByHand(stack.addresses.simulator_url or "", DEMO_KEY, DEMO_SECRET)
     try:
         with stack.api as api:
-            deployment_id = next(one.id for one in api.load_deployments(TAG) if one.name == CHAIN)
-            stage = Stage(stack, expectations, api, engine, Watch(stack), deployment_id, account, by_hand)
-            _pause_schedule(stage)
+            deployments = api.load_deployments(TAG)
+            ids = {one.name: one.id for one in deployments}
+            stage = Stage(stack, expectations, api, engine, Watch(stack), ids, account, by_hand)
+            _pause_schedules(stage, [one.id for one in deployments if one.is_scheduled])
             yield stage
     finally:
         engine.dispose()
 
 
-def _pause_schedule(stage: Stage) -> None:
-    stage.note("The schedule is paused: the demo starts each run by itself. Nobody is told: it has no channels.")
-    stage.api.pause_deployment(stage.deployment_id)
+def _pause_schedules(stage: Stage, deployment_ids: Iterable[str]) -> None:
+    stage.note("The schedules are paused: the demo starts each run by itself. Nobody is told: it has no channels.")
+    for deployment_id in deployment_ids:
+        stage.api.pause_deployment(deployment_id)
     with stage.stack.display.console.status("Waiting for a scheduled run …"):
         while stage.api.count_running(TAG, including_pending=True):
             stage.wait()

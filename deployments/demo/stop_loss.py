@@ -10,7 +10,7 @@ from deployments.demo.normal_market import expect_same_holdings
 from deployments.demo.stage import Books, Stage
 from deployments.demo.tables import number, render_alert, render_sale
 from lib.errors import EnvironmentRefused
-from lib.notifications.messages import Severity
+from lib.notifications.messages import MessageType, Severity
 from lib.portfolio.ledger import Position
 from lib.units import format_money
 
@@ -75,7 +75,11 @@ def _expect_one_alert(stage: Stage, books: Books) -> None:
     stage.expect(
         "The price is below the stop loss", f"{number(now.price)}, stop {number(now.stop)}", holds=now.price < now.stop
     )
-    urgent = [one for one in books.stop_alerts if one.severity is Severity.URGENT and SYMBOL in one.title]
+    urgent = [
+        one
+        for one in books.find_messages(MessageType.STOP_LOSS)
+        if one.severity is Severity.URGENT and SYMBOL in one.title
+    ]
     stage.expect(
         "One urgent alert is recorded",
         f"{len(urgent)} urgent alert about {SYMBOL}, {len(books.messages)} in the outbox",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from decimal import Decimal
 from itertools import groupby
@@ -12,11 +13,15 @@ from rich.table import Table
 
 from deployments.by_hand import Trade
 from deployments.demo.stage import Books
-from lib.adapters.database.overview import StoredSeries
-from lib.notifications.messages import Message
+from lib.adapters.database.overview import StoredRisk, StoredSeries
+from lib.notifications.messages import Message, Severity
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition
+from lib.risk.rules import RiskLevel, format_percent
+from lib.strategy.stores import Action, Signal
 from lib.units import format_money
+
+COLOURS = {Severity.INFO: "green", Severity.WARNING: "yellow", Severity.URGENT: "red"}
 
 
 def render_series(series: Iterable[StoredSeries]) -> Table:
@@ -67,13 +72,14 @@ def render_positions(held: Iterable[HeldPosition]) -> Table:
 
 def render_alert(message: Message) -> Panel:
     """Return a message as the outbox has it."""
+    files = "".join(f", with {one.name} ({len(one.content) / 1000:.0f} kB)" for one in message.attachments)
     return Panel(
         escape(message.body),
         title=escape(message.title),
         title_align="left",
-        subtitle=f"{message.severity}, in the outbox since {message.created_at:%H:%M:%S} UTC",
+        subtitle=f"{message.severity}, in the outbox since {message.created_at:%H:%M:%S} UTC{escape(files)}",
         subtitle_align="left",
-        border_style="red",
+        border_style=COLOURS[message.severity],
     )
 
 
@@ -90,6 +96,40 @@ def render_sale(sale: Trade, before: Books, after: Books, symbol: str) -> Table:
         ("realized P&L", format_money(after.newest[symbol].realized_pnl_quote, quote)),
     ):
         table.add_row("", f"[bold]{name}[/bold]", escape(value))
+    return table
+
+
+def render_signals(signals: Iterable[Signal]) -> Table:
+    """Return one line a symbol with what each strategy says of it, those with a BUY first."""
+    by_symbol: dict[str, dict[str, Signal]] = defaultdict(dict)
+    for signal in signals:
+        by_symbol[signal.key.symbol][signal.key.strategy] = signal
+    strategies = sorted({name for said in by_symbol.values() for name in said})
+    columns = ("close", *(name.replace("_", " ") for name in strategies))
+    table = _make_table("What the strategies say", "symbol", *columns)
+    for symbol, said in sorted(by_symbol.items(), key=lambda one: (not _has_buy(one[1].values()), one[0])):
+        words = (_describe_signal(said[name]) if name in said else "" for name in strategies)
+        table.add_row(symbol, number(next(iter(said.values())).price), *words)
+    return table
+
+
+def _has_buy(signals: Iterable[Signal]) -> bool:
+    return any(signal.action is Action.BUY for signal in signals)
+
+
+def _describe_signal(signal: Signal) -> str:
+    return f"[green]BUY ({signal.confidence:.2f})[/]" if signal.action is Action.BUY else "[dim]hold[/]"
+
+
+def render_risks(risks: Iterable[StoredRisk]) -> Table:
+    """Return one line a run of what it found of the account's risk."""
+    columns = ("risk", "exposure", "unrealized loss", "largest position", "share")
+    table = _make_table("Risk, run by run", "at (UTC)", *columns)
+    for one in risks:
+        shares = (one.exposure_ratio, one.loss_ratio, one.largest_share)
+        exposure, loss, largest = ("" if share is None else format_percent(share) for share in shares)
+        level = f"[red]{one.level}[/]" if one.level == RiskLevel.HIGH else one.level
+        table.add_row(f"{one.at:%H:%M:%S}", level, exposure, loss, one.largest_symbol or "none", largest)
     return table
 
 
