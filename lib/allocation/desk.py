@@ -13,7 +13,8 @@ from lib.portfolio.money import EXACT
 from lib.portfolio.stores import Listing
 from lib.units import format_money
 
-ZERO, ONE = Decimal(0), Decimal(1)
+ZERO = Decimal(0)
+MOSTLY = Decimal("0.9995")  # a cut that no number shown to people would tell
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ class Desk:
         """
         sized = {name: refused for name in wanted if (refused := self._refuse(name, wanted[name])) is not None}
         while open_names := [name for name in wanted if name not in sized]:
-            factor = self._calc_factor([wanted[name] for name in open_names], cash)
-            if factor <= 0:
+            if cash <= 0:
                 sized |= {name: self._no_cash(cash) for name in open_names}
                 break
-            tried = {name: self._buy(name, wanted[name], factor, cash) for name in open_names}
+            needed = self._calc_needed([wanted[name] for name in open_names])
+            tried = {name: self._buy(name, wanted[name], needed, cash) for name in open_names}
             if not (failed := [name for name in open_names if tried[name].skipped is not None]):
                 sized |= tried
                 break
@@ -72,25 +73,33 @@ class Desk:
         return [self._to_leg(name, Side.BUY, wanted[name], sized[name]) for name in wanted]
 
     def _refuse(self, name: str, wanted: Decimal) -> Sized | None:
-        if wanted < self.smallest_quote:
-            quote = self.portfolio.quote_asset
-            least = format_money(self.smallest_quote, quote)
-            detail = f"{format_money(wanted, quote)} is not worth a trade (below {least})."
-            return Sized(ZERO, SkipReason.TOO_SMALL, detail)
-        return self.find_closed(name)
+        return self._find_too_small(wanted) or self.find_closed(name)
 
-    def _calc_factor(self, wanted: list[Decimal], cash: Decimal) -> Decimal:
+    def _find_too_small(self, notional: Decimal) -> Sized | None:
+        if notional >= self.smallest_quote:
+            return None
+        quote = self.portfolio.quote_asset
+        least = format_money(self.smallest_quote, quote)
+        detail = f"{format_money(notional, quote)} is not worth a trade (below {least})."
+        return Sized(ZERO, SkipReason.TOO_SMALL, detail)
+
+    def _calc_needed(self, wanted: list[Decimal]) -> Decimal:
+        """Return what all of it costs, fees included."""
         with localcontext(EXACT):
-            return min(ONE, cash / (sum(wanted, ZERO) * (1 + self.fee_ratio)))
+            return sum(wanted, ZERO) * (1 + self.fee_ratio)
 
-    def _buy(self, name: str, wanted: Decimal, factor: Decimal, cash: Decimal) -> Sized:
+    def _buy(self, name: str, wanted: Decimal, needed: Decimal, cash: Decimal) -> Sized:
         symbol = self.portfolio.symbol_of(name)
         with localcontext(EXACT):
-            sized = size_buy(symbol, self.portfolio.assets[name], wanted * factor, self.listings[symbol])
-        if factor > Decimal("0.9999"):
+            affordable = wanted if cash >= needed else wanted * cash / needed
+            sized = self._find_too_small(affordable) or size_buy(
+                symbol, self.portfolio.assets[name], affordable, self.listings[symbol]
+            )
+            ratio = cash / needed
+        if ratio > MOSTLY:
             return sized
         quote = self.portfolio.quote_asset
-        short = f"Cut to {100 * factor:.1f} %: {format_money(cash, quote)} of cash is left for all buys."
+        short = f"Cut to {100 * ratio:.1f} %: {format_money(cash, quote)} of cash is left for all buys."
         return Sized(sized.quantity, sized.skipped, f"{sized.detail} {short}".strip())
 
     def _no_cash(self, cash: Decimal) -> Sized:

@@ -29,8 +29,8 @@ def test_holdings_and_what_may_be_wanted_are_valued_by_one_answer() -> None:
     account = build(state("1000", SOL="2 @ 90"), quotes(SOL="100", BTC="60000"))
     assert account.equity == 1200
     assert {name: (one.quantity, one.price) for name, one in account.assets.items()} == {
-        "BTC": (0, 60_000),
-        "SOL": (2, 100),
+        "BTC": (Decimal(0), Decimal(60_000)),
+        "SOL": (Decimal(2), Decimal(100)),
     }
 
 
@@ -81,7 +81,7 @@ def test_a_price_older_than_a_day_is_none() -> None:
 
 def test_another_asset_without_a_price_is_named_and_counts_nowhere() -> None:
     account = build(state("1000", XYZ="5"), quotes(BTC="60000", SOL="100"))
-    assert (account.equity, account.unpriced) == (1000, ("XYZ",))
+    assert (account.equity, account.unpriced) == (Decimal(1000), ("XYZ",))
     assert "XYZ" not in account.assets
 
 
