@@ -36,6 +36,7 @@ Places = NDArray[np.int64]
 
 ABSURD = 1e100
 LARGE = 100_000  # cells from which threads pay
+PART = 25_000  # cells that a thread takes at a time, so that one that is held up keeps little back
 
 
 def sma(values: ArrayLike, period: int) -> FloatMatrix:
@@ -115,22 +116,52 @@ def _run(
         raise ValueError(f"Expected matrices (symbols, bars) of one shape, was {[m.shape for m in inputs]}.")
     if any(isinstance(parameter, int) and parameter < 1 for parameter in parameters):
         raise ValueError(f"Expected periods of 1 or more, was {parameters}.")
-    out = np.empty((outputs, *shape))
-    threads = min(os.cpu_count() or 1, shape[0]) if out[0].size >= LARGE else 1
-    if threads == 1:
-        kernel(*inputs, out, 0, shape[0], *parameters)
-        return list(out)
-    limits = np.linspace(0, shape[0], threads + 1).astype(int).tolist()
-    with ThreadPoolExecutor(threads) as pool:
-        jobs = [pool.submit(kernel, *inputs, out, begin, end, *parameters) for begin, end in pairwise(limits)]
+    # The outputs of a series lie side by side, so that memory that is new is still in the cache when it is filled.
+    out = np.empty((shape[0], outputs, shape[1]))
+    _fill_parts(lambda begin, end: kernel(*inputs, out, begin, end, *parameters), *shape)
+    return [out[:, output] for output in range(outputs)]
+
+
+def _fill_parts(fill: Callable[[int, int], None], symbols: int, bars: int) -> None:
+    """Call `fill` for all symbols, part by part and in several threads where that pays.
+
+    The calling thread works as well, and whoever is free takes the next part: where the other processors are busy with
+    other work, it does most of it.
+    """
+    parts = min(symbols, symbols * bars // PART) if symbols * bars >= LARGE else 1
+    limits = np.linspace(0, symbols, parts + 1).astype(int).tolist()
+    waiting = iter(list(pairwise(limits)))  # each is taken once, whoever asks
+
+    def work() -> None:
+        for begin, end in waiting:
+            fill(begin, end)
+
+    helpers = min(os.cpu_count() or 1, parts) - 1
+    if helpers == 0:
+        return work()
+    with ThreadPoolExecutor(helpers) as pool:
+        jobs = [pool.submit(work) for _ in range(helpers)]
+        work()
         for job in jobs:
             job.result()
-    return list(out)
+    return None
+
+
+@compiled
+def _is_whole(values: Floats) -> bool:
+    """Return whether nothing is missing; without a way out of the loop, so that it is vectorised."""
+    missing = 0
+    for bar in range(values.shape[0]):
+        missing += not abs(values[bar]) < ABSURD
+    return missing == 0
 
 
 @compiled
 def _gather(values: Floats, row: int, dense: Floats, places: Places) -> int:
     """Copy a row's values that are there to the front of `dense`; return how many."""
+    if _is_whole(values[row]):
+        series.copy(values[row], dense)
+        return len(places)
     count = 0
     for bar in range(values.shape[1]):
         if abs(values[row, bar]) < ABSURD:
@@ -143,6 +174,11 @@ def _gather(values: Floats, row: int, dense: Floats, places: Places) -> int:
 @compiled
 def _gather_candles(high: Floats, low: Floats, close: Floats, row: int, dense: Floats, places: Places) -> int:
     """Copy the candles that are wholly there to the front of `dense` (high, low, close); return how many."""
+    if _is_whole(high[row]) and _is_whole(low[row]) and _is_whole(close[row]):
+        series.copy(high[row], dense[0])
+        series.copy(low[row], dense[1])
+        series.copy(close[row], dense[2])
+        return len(places)
     count = 0
     for bar in range(close.shape[1]):
         if abs(high[row, bar]) < ABSURD and abs(low[row, bar]) < ABSURD and abs(close[row, bar]) < ABSURD:
@@ -155,108 +191,101 @@ def _gather_candles(high: Floats, low: Floats, close: Floats, row: int, dense: F
 
 
 @compiled
-def _spread(out: Floats, row: int, places: Places, count: int) -> None:
-    """Move the first `count` values of a row, in each output, to their bars, from the last on; NaN between them."""
-    if count == out.shape[2]:
-        return
+def _place(found: Floats, out: Floats, places: Places, count: int) -> None:
+    """Write the first `count` values of each output to their bars, and NaN between them.
+
+    What is found is in the cache: written at one go, it reaches the memory faster than while it is computed.
+    """
     for output in range(out.shape[0]):
-        target = out[output, row]
-        end = target.shape[0]
-        for index in range(count - 1, -1, -1):
-            value = target[index]
-            for bar in range(places[index] + 1, end):
-                target[bar] = np.nan
-            end = places[index]
-            target[end] = value
-        for bar in range(end):
-            target[bar] = np.nan
+        source, target = found[output], out[output]
+        if count == target.shape[0]:
+            series.copy(source, target)
+            continue
+        series.blank(target, target.shape[0])
+        for index in range(count):
+            target[places[index]] = source[index]
 
 
 @compiled
 def _sma(values: Floats, out: Floats, begin: int, end: int, period: int) -> None:
     bars = values.shape[1]
-    dense, places, room = np.empty(bars), np.empty(bars, np.int64), np.empty((2, bars))
+    dense, places, found, room = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars)), np.empty((2, bars))
     for row in range(begin, end):
         count = _gather(values, row, dense, places)
-        series.fill_means(dense[:count], (period,), (out[0, row, :count],), room)
-        _spread(out, row, places, count)
+        series.fill_means(dense[:count], (period,), (found[0, :count],), room)
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _ema(values: Floats, out: Floats, begin: int, end: int, period: int) -> None:
-    dense, places = np.empty(values.shape[1]), np.empty(values.shape[1], np.int64)
+    bars = values.shape[1]
+    dense, places, found = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
     for row in range(begin, end):
         count = _gather(values, row, dense, places)
-        series.fill_ema(dense[:count], 0, period, out[0, row, :count])
-        _spread(out, row, places, count)
+        series.fill_ema(dense[:count], 0, period, found[0, :count])
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _rsi(values: Floats, out: Floats, begin: int, end: int, period: int) -> None:
-    dense, places = np.empty(values.shape[1]), np.empty(values.shape[1], np.int64)
+    bars = values.shape[1]
+    dense, places, found = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
     for row in range(begin, end):
         count = _gather(values, row, dense, places)
-        series.fill_rsi(dense[:count], period, out[0, row, :count])
-        _spread(out, row, places, count)
+        series.fill_rsi(dense[:count], period, found[0, :count])
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _extreme(values: Floats, out: Floats, begin: int, end: int, period: int, sign: float) -> None:
-    dense, places = np.empty(values.shape[1]), np.empty(values.shape[1], np.int64)
+    bars = values.shape[1]
+    dense, places, found = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
     for row in range(begin, end):
         count = _gather(values, row, dense, places)
-        series.fill_extreme(dense[:count], period, sign, out[0, row, :count])
-        _spread(out, row, places, count)
+        series.fill_extreme(dense[:count], period, sign, found[0, :count])
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _macd(values: Floats, out: Floats, begin: int, end: int, fast: int, slow: int, signal: int) -> None:
     bars = values.shape[1]
-    dense, places, mean = np.empty(bars), np.empty(bars, np.int64), np.empty(bars)
+    dense, places, found, mean = np.empty(bars), np.empty(bars, np.int64), np.empty((3, bars)), np.empty(bars)
     for row in range(begin, end):
         count = _gather(values, row, dense, places)
-        x = dense[:count]
+        x, line, smoothed, histogram = dense[:count], found[0, :count], found[1, :count], found[2, :count]
         series.fill_ema(x, 0, slow, mean[:count])
-        line, smoothed, histogram = out[0, row, :count], out[1, row, :count], out[2, row, :count]
-        series.fill_macd(x, fast, slow, signal, mean[:count], line, smoothed, histogram)
-        _spread(out, row, places, count)
+        series.fill_macd(x, (fast, slow, signal), mean[:count], line, smoothed, histogram)
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _bollinger(values: Floats, out: Floats, begin: int, end: int, period: int, deviations: float) -> None:
     bars = values.shape[1]
-    dense, places, room = np.empty(bars), np.empty(bars, np.int64), np.empty((2, bars))
+    dense, places, found, room = np.empty(bars), np.empty(bars, np.int64), np.empty((3, bars)), np.empty((2, bars))
     for row in range(begin, end):
         count = _gather(values, row, dense, places)
-        middle = out[1, row, :count]
-        series.fill_means(dense[:count], (period,), (middle,), room)
-        series.fill_bands(dense[:count], middle, period, deviations, out[0, row, :count], out[2, row, :count])
-        _spread(out, row, places, count)
+        x, lower, middle, upper = dense[:count], found[0, :count], found[1, :count], found[2, :count]
+        series.fill_means(x, (period,), (middle,), room)
+        series.fill_bands(x, middle, period, deviations, lower, upper)
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _atr(high: Floats, low: Floats, close: Floats, out: Floats, begin: int, end: int, period: int) -> None:
-    dense, places = np.empty((4, close.shape[1])), np.empty(close.shape[1], np.int64)
+    bars = close.shape[1]
+    dense, places, found, ranges = np.empty((3, bars)), np.empty(bars, np.int64), np.empty((1, bars)), np.empty(bars)
     for row in range(begin, end):
         count = _gather_candles(high, low, close, row, dense, places)
-        high_low_close = dense[0, :count], dense[1, :count], dense[2, :count]
-        series.fill_atr(*high_low_close, period, dense[3, :count], out[0, row, :count])
-        _spread(out, row, places, count)
+        series.fill_atr(dense[0, :count], dense[1, :count], dense[2, :count], period, ranges, found[0, :count])
+        _place(found, out[row], places, count)
 
 
 @compiled
 def _standard(high: Floats, low: Floats, close: Floats, out: Floats, begin: int, end: int) -> None:
-    """Outputs in the order of `COLUMNS`, without bollinger_middle."""
     bars = close.shape[1]
-    dense, places, room = np.empty((4, bars)), np.empty(bars, np.int64), np.empty((2, bars))
+    dense, places = np.empty((3, bars)), np.empty(bars, np.int64)
+    found, room = np.empty((out.shape[1], bars)), np.empty((2, bars))
     for row in range(begin, end):
         count = _gather_candles(high, low, close, row, dense, places)
-        x, sma_20, slow = dense[2, :count], out[7, row, :count], out[11, row, :count]
-        series.fill_rsi(x, 14, out[0, row, :count])
-        series.fill_ema(x, 0, 12, out[10, row, :count])
-        series.fill_ema(x, 0, 26, slow)
-        series.fill_macd(x, 12, 26, 9, slow, out[1, row, :count], out[2, row, :count], out[3, row, :count])
-        series.fill_means(x, (20, 50, 200), (sma_20, out[8, row, :count], out[9, row, :count]), room)
-        series.fill_bands(x, sma_20, 20, 2.0, out[4, row, :count], out[5, row, :count])
-        series.fill_atr(dense[0, :count], dense[1, :count], x, 14, dense[3, :count], out[6, row, :count])
-        _spread(out, row, places, count)
+        series.fill_standard(dense[0, :count], dense[1, :count], dense[2, :count], room, found)
+        _place(found, out[row], places, count)

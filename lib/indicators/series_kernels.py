@@ -23,6 +23,7 @@ Compiled = TypeVar("Compiled", bound=Callable[..., Any])
 TILE = 256  # bars at a time, so that a window's passes stay in the first cache
 FLAT_SHARE = 1e-10  # of the price; average moves below it are what is left of moves some 180 bars ago
 NEUTRAL_RSI = 50.0
+STANDARD_BEGUN = 34  # bars after which every indicator of the standard set has begun
 
 
 def compiled(function: Compiled) -> Compiled:
@@ -37,6 +38,13 @@ def blank(out: Floats, count: int) -> None:
     """Write NaN to the first `count`."""
     for i in range(min(count, out.shape[0])):
         out[i] = np.nan
+
+
+@compiled
+def copy(x: Floats, out: Floats) -> None:
+    """Write `x`; a slice that is assigned takes six times as long, since it is not vectorised."""
+    for i in range(out.shape[0]):
+        out[i] = x[i]
 
 
 @compiled
@@ -76,10 +84,11 @@ def fill_means(x: Floats, periods: tuple[int, ...], outs: tuple[Floats, ...], ro
     largest = 0
     for index in range(len(periods)):
         largest = max(largest, periods[index])
-        outs[index][:] = 0.0
+        for i in range(bars):
+            outs[index][i] = 0.0
     width = 1
     now, spare = room[0, :bars], room[1, :bars]
-    now[:] = x
+    copy(x, now)
     while width <= largest:
         for index in range(len(periods)):
             if periods[index] & width:
@@ -143,14 +152,20 @@ def fill_extreme(x: Floats, period: int, sign: float, out: Floats) -> None:
     for begin in range(period - 1, x.shape[0], TILE):
         end = min(begin + TILE, x.shape[0])
         part = out[begin:end]
-        part[:] = x[begin:end]
+        copy(x[begin:end], part)
         for back in range(1, period):
             take_extreme(part, x[begin - back : end - back], sign)
 
 
 @compiled
+def smooth(before: float, value: float, weight: float) -> float:
+    """Return the mean that follows `before`."""
+    return (1.0 - weight) * before + weight * value
+
+
+@compiled
 def fill_smoothed(x: Floats, begin: int, period: int, weight: float, out: Floats) -> None:
-    """``out[i] = weight * x[i] + (1 - weight) * out[i - 1]``, from the mean of the `period` values at `begin` on."""
+    """Smooth from the mean of the `period` values at `begin` on."""
     first = begin + period - 1
     blank(out, first)
     if x.shape[0] <= first:
@@ -160,9 +175,8 @@ def fill_smoothed(x: Floats, begin: int, period: int, weight: float, out: Floats
         smoothed += x[i]
     smoothed /= period
     out[first] = smoothed
-    keep = 1.0 - weight
     for i in range(first + 1, x.shape[0]):
-        smoothed = keep * smoothed + weight * x[i]
+        smoothed = smooth(smoothed, x[i], weight)
         out[i] = smoothed
 
 
@@ -180,12 +194,12 @@ def to_rsi(gain: float, loss: float, price: float) -> float:
 
 
 @compiled
-def fill_rsi(x: Floats, period: int, out: Floats) -> None:
-    """Wilder's index of the moves from one value to the next."""
+def fill_rsi(x: Floats, period: int, out: Floats) -> tuple[float, float]:
+    """Wilder's index of the moves from one value to the next; return the last average gain and loss."""
     blank(out, period)
-    if x.shape[0] <= period:
-        return
     gain = loss = 0.0
+    if x.shape[0] <= period:
+        return gain, loss
     for i in range(1, period + 1):
         move = x[i] - x[i - 1]
         gain += max(move, 0.0)
@@ -194,38 +208,97 @@ def fill_rsi(x: Floats, period: int, out: Floats) -> None:
     loss /= period
     out[period] = to_rsi(gain, loss, x[period])
     weight = 1.0 / period
-    keep = 1.0 - weight
     for i in range(period + 1, x.shape[0]):
         move = x[i] - x[i - 1]
-        gain = keep * gain + weight * max(move, 0.0)
-        loss = keep * loss + weight * max(-move, 0.0)
+        gain, loss = smooth(gain, max(move, 0.0), weight), smooth(loss, max(-move, 0.0), weight)
         out[i] = to_rsi(gain, loss, x[i])
+    return gain, loss
+
+
+@compiled
+def to_range(high: float, low: float, before: float) -> float:
+    """Return the true range of a bar, given the close before."""
+    return max(high, before) - min(low, before)
 
 
 @compiled
 def fill_atr(high: Floats, low: Floats, close: Floats, period: int, ranges: Floats, out: Floats) -> None:
     """`ranges` is room for the true ranges."""
     for i in range(1, close.shape[0]):
-        before = close[i - 1]
-        ranges[i] = max(high[i], before) - min(low[i], before)
+        ranges[i] = to_range(high[i], low[i], close[i - 1])
     fill_smoothed(ranges[: close.shape[0]], 1, period, 1.0 / period, out)
 
 
 @compiled
 def fill_macd(
-    x: Floats,
-    fast: int,
-    slow: int,
-    signal: int,
-    slow_ema: Floats,
-    out_line: Floats,
-    out_signal: Floats,
-    out_histogram: Floats,
-) -> None:
-    """`slow_ema` is that of `x`. Line from the bar `slow` - 1, signal `signal` - 1 bars later."""
-    fill_ema(x, slow - fast, fast, out_line)
+    x: Floats, periods: tuple[int, int, int], slow_ema: Floats, line: Floats, signal: Floats, histogram: Floats
+) -> float:
+    """Line from the bar `slow` - 1, signal `signal` - 1 bars later; return the last fast mean.
+
+    Args:
+        x: The values.
+        periods: Fast, slow and signal.
+        slow_ema: That of `x`.
+        line: To fill, as are the others.
+        signal: See above.
+        histogram: See above.
+    """
+    fast, slow, smoothing = periods
+    fill_ema(x, slow - fast, fast, line)
+    last = line[-1] if x.shape[0] > 0 else np.nan
     for i in range(x.shape[0]):
-        out_line[i] -= slow_ema[i]
-    fill_ema(out_line, slow - 1, signal, out_signal)
+        line[i] -= slow_ema[i]
+    fill_ema(line, slow - 1, smoothing, signal)
     for i in range(x.shape[0]):
-        out_histogram[i] = out_line[i] - out_signal[i]
+        histogram[i] = line[i] - signal[i]
+    return last
+
+
+@compiled
+def fill_standard(high: Floats, low: Floats, close: Floats, room: Floats, out: Floats) -> None:
+    """The standard set, as the functions above give it.
+
+    Args:
+        high: Of the candles that are there.
+        low: As above.
+        close: As above.
+        room: Shape (2, bars or more).
+        out: In the order of `COLUMNS` without bollinger_middle, shape (12, bars or more).
+    """
+    bars = close.shape[0]
+    sma_20 = out[7, :bars]
+    fill_means(close, (20, 50, 200), (sma_20, out[8, :bars], out[9, :bars]), room)
+    fill_bands(close, sma_20, 20, 2.0, out[4, :bars], out[5, :bars])
+    fill_standard_smoothed(high, low, close, room[0], out)
+
+
+@compiled
+def fill_standard_smoothed(high: Floats, low: Floats, close: Floats, room: Floats, out: Floats) -> None:
+    """What smooths, of the standard set: each begins on its own, and then all go on together.
+
+    A step waits for the one before it, so that six series of steps side by side take hardly longer than one.
+    """
+    bars = close.shape[0]
+    begun = min(STANDARD_BEGUN, bars)
+    rsi, line, signal, histogram = out[0, :bars], out[1, :bars], out[2, :bars], out[3, :bars]
+    atr, ema_12, ema_26 = out[6, :bars], out[10, :bars], out[11, :bars]
+    x = close[:begun]
+    gain, loss = fill_rsi(x, 14, rsi[:begun])
+    fill_atr(high[:begun], low[:begun], x, 14, room, atr[:begun])
+    fill_ema(x, 0, 12, ema_12[:begun])
+    fill_ema(x, 0, 26, ema_26[:begun])
+    fast = fill_macd(x, (12, 26, 9), ema_26[:begun], line[:begun], signal[:begun], histogram[:begun])
+    if begun == bars:
+        return
+    in_14, in_12, in_26, in_9 = 1.0 / 14.0, 2.0 / 13.0, 2.0 / 27.0, 2.0 / 10.0
+    spread, short, slow, smoothed = atr[begun - 1], ema_12[begun - 1], ema_26[begun - 1], signal[begun - 1]
+    for i in range(begun, bars):
+        price, before = close[i], close[i - 1]
+        move = price - before
+        gain, loss = smooth(gain, max(move, 0.0), in_14), smooth(loss, max(-move, 0.0), in_14)
+        spread = smooth(spread, to_range(high[i], low[i], before), in_14)
+        fast, short, slow = smooth(fast, price, in_12), smooth(short, price, in_12), smooth(slow, price, in_26)
+        smoothed = smooth(smoothed, fast - slow, in_9)
+        rsi[i] = to_rsi(gain, loss, price)
+        line[i], signal[i], histogram[i] = fast - slow, smoothed, fast - slow - smoothed
+        atr[i], ema_12[i], ema_26[i] = spread, short, slow
