@@ -57,9 +57,9 @@ def play_buy_signal(stage: Stage) -> None:
 
 
 def _find_quietest(stage: Stage) -> str:
-    """Return the symbol without a position whose price is furthest below what it would break out of."""
-    held = stage.read_books().held
-    symbols = [symbol for symbol in stage.stack.settings.symbols if symbol not in held]
+    """Return the symbol that was never held whose price is furthest below what it would break out of."""
+    known = stage.read_books().newest
+    symbols = [symbol for symbol in stage.stack.settings.symbols if symbol not in known]
     now, bars = datetime.now(UTC), Breakout().channel
     candles = DatabaseHistory(stage.engine).load_matrix(symbols, TIMEFRAME, now - bars * width_of(TIMEFRAME), now)
     heights = np.nanmin(candles.close[:, -LAST:], axis=1) / np.nanmax(candles.high, axis=1)
