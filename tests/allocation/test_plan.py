@@ -182,25 +182,25 @@ def test_steps_are_kept_sells_up_and_buys_down() -> None:
     coarse = {"BTC/USDT": listing("0.1", notional="0"), "SOL/USDT": listing("0.1", notional="0")}
     made = plan(account, listings=coarse)  # 2.8 each: sell 4.2 / 7 = 0.6, buy 2.8 / 3 = 0.933
     assert trades(made) == ["sell 0.6 BTC", "buy 0.9 SOL"]
-    short = plan(replace(account, assets=account.assets | {"BTC": asset("BTC", "1.05", "7")}), listings=coarse)
+    short = plan(replace(account, assets={**account.assets, "BTC": asset("BTC", "1.05", "7")}), listings=coarse)
     assert trades(short) == ["sell 0.7 BTC", "buy 0.9 SOL"]  # 0.63 of 1.05, up to the next step
 
 
 def test_the_hash_names_the_trades_and_nothing_else() -> None:
     made = plan(IN_CASH)
     assert len(made.plan_hash) == 64
-    later = replace(IN_CASH, assets={n: replace(a, priced_at=None) for n, a in reversed(IN_CASH.assets.items())})
+    later = replace(IN_CASH, assets={n: replace(a, priced_at=None) for n, a in reversed(list(IN_CASH.assets.items()))})
     assert plan(later).plan_hash == made.plan_hash
     changed = (
         replace(IN_CASH, account="other"),
         replace(IN_CASH, cash_free=Decimal(10_001)),
-        replace(IN_CASH, assets=IN_CASH.assets | {"SOL": asset("SOL", "0", "100.01")}),
+        replace(IN_CASH, assets={**IN_CASH.assets, "SOL": asset("SOL", "0", "100.01")}),
     )
     assert len({made.plan_hash, *(plan(one).plan_hash for one in changed)}) == 4
 
 
 def test_the_same_number_written_otherwise_has_the_same_hash() -> None:
-    same = replace(IN_CASH, assets=IN_CASH.assets | {"SOL": asset("SOL", "0.000", "100.00")})
+    same = replace(IN_CASH, assets={**IN_CASH.assets, "SOL": asset("SOL", "0.000", "100.00")})
     assert plan(same).plan_hash == plan(IN_CASH).plan_hash
 
 

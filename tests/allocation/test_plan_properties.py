@@ -138,6 +138,6 @@ def test_the_same_account_gives_the_same_plan_whatever_the_order(
     market: tuple[Portfolio, dict[str, Listing]], given_rules: RebalanceRules
 ) -> None:
     portfolio, listings = market
-    turned = replace(portfolio, assets=dict(reversed(portfolio.assets.items())))
+    turned = replace(portfolio, assets=dict(reversed(list(portfolio.assets.items()))))
     one, other = (plan_rebalance(account, listings, given_rules) for account in (portfolio, turned))
     assert (one.legs, one.plan_hash) == (other.legs, other.plan_hash)

@@ -10,6 +10,7 @@ from lib.adapters.database.tables import (
     orders,
     paper,
     portfolio,
+    rebalancing,
     risk,
     strategies,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "orders",
     "paper",
     "portfolio",
+    "rebalancing",
     "risk",
     "strategies",
 ]
