@@ -106,7 +106,7 @@ def _describe_measures(state: AccountState, measures: RiskMeasures) -> list[str]
             f"On 95 of 100 days these holdings lost at most {describe_loss(tail.value_at_risk, state)}; on the others "
             f"{describe_loss(tail.expected_shortfall, state)} on average."
         )
-    if measures.drawdown is not None:
+    if measures.drawdown is not None and measures.drawdown.ratio < 0:
         lines.append(f"Below the account's peak: {format_percent(-measures.drawdown.ratio)}.")
     return lines
 

@@ -39,7 +39,8 @@ def write_signal(
         *(f"{size.account}: {'buy ' if size.quantity else 'no buy. '}{size.detail}" for size in sizes),
         *(f"{account}: not sized, its balances are not known; see sync_account_balance." for account in unsized),
         *_describe_others(others),
-        "What to do: buy by hand on the exchange if you agree, then set both limits with the flow set-stop-loss. "
+        "What to do: if you agree, buy by hand on the exchange (on a paper account with the flow paper-trade), then "
+        "set both limits with the flow set-stop-loss. "
         f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes.",
     )
     return compose(
