@@ -105,26 +105,38 @@ def _compare_sets(candles: Candles) -> None:
         "TA-Lib": partial(_measure, compute_by_talib, candles),
     }
     times = measure_paired(fast, ROUNDS)
+    spent = measure_paired(
+        {
+            "FKS": partial(_measure_processor, kernels.standard, *candles),
+            "FKS, one processor": partial(_measure_processor, _compute_alone, candles),
+            "TA-Lib": partial(_measure_processor, compute_by_talib, candles),
+        },
+        ROUNDS,
+    )
     slow = {"FKS": fast["FKS"], "ta": lambda: _measure(compute_by_ta, few) * SERIES / SLOW_SERIES}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of `ta`, about pandas
         slow_times = measure_paired(slow, SLOW_ROUNDS)
     rows = [
-        (name, render_spread([1000 * t for t in values], 1), f"{calc_ratio(times['FKS'], values):.1f}")
+        (
+            name,
+            render_spread([1000 * t for t in values], 1),
+            f"{calc_ratio(times['FKS'], values):.1f}",
+            render_spread([1000 * t for t in spent[name]], 1),
+        )
         for name, values in times.items()
     ]
     ratio = calc_ratio(slow_times["FKS"], slow_times["ta"])
     rows.append(
-        (f"ta (from {SLOW_SERIES} series)", render_spread([1000 * t for t in slow_times["ta"]], 0), f"{ratio:,.0f}")
+        (f"ta (from {SLOW_SERIES} series)", render_spread([1000 * t for t in slow_times["ta"]], 0), f"{ratio:,.0f}", "")
     )
-    show_table((f"{SERIES:,} series x {CANDLES} candles", "ms", "x FKS's time"), rows)
+    show_table((f"{SERIES:,} series x {CANDLES} candles", "ms", "x FKS's time", "ms of processors"), rows)
 
 
-def _compute_alone(candles: Candles) -> None:
-    """Compute in parts that are too small for threads."""
+def _compute_alone(candles: Candles) -> list[Mapping[str, FloatMatrix]]:
+    """Compute in parts that are too small for threads, and keep them."""
     step = kernels.LARGE // CANDLES
-    for begin in range(0, SERIES, step):
-        kernels.standard(*(matrix[begin : begin + step] for matrix in candles))
+    return [kernels.standard(*(matrix[begin : begin + step] for matrix in candles)) for begin in range(0, SERIES, step)]
 
 
 def _compare_few() -> None:
@@ -207,3 +219,10 @@ def _measure(work: Callable[..., object], *arguments: object) -> float:
     started = time.perf_counter()
     work(*arguments)
     return time.perf_counter() - started
+
+
+def _measure_processor(work: Callable[..., object], *arguments: object) -> float:
+    """Seconds on processors, all threads together: other work on the machine weighs less in it."""
+    started = time.process_time()
+    work(*arguments)
+    return time.process_time() - started

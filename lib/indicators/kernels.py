@@ -128,7 +128,10 @@ def _fill_parts(fill: Callable[[int, int], None], symbols: int, bars: int) -> No
     The calling thread works as well, and whoever is free takes the next part: where the other processors are busy with
     other work, it does most of it.
     """
-    parts = min(symbols, symbols * bars // PART) if symbols * bars >= LARGE else 1
+    if symbols * bars < LARGE or symbols == 1:
+        fill(0, symbols)
+        return
+    parts = min(symbols, symbols * bars // PART)
     limits = np.linspace(0, symbols, parts + 1).astype(int).tolist()
     waiting = iter(list(pairwise(limits)))  # each is taken once, whoever asks
 
@@ -137,14 +140,11 @@ def _fill_parts(fill: Callable[[int, int], None], symbols: int, bars: int) -> No
             fill(begin, end)
 
     helpers = min(os.cpu_count() or 1, parts) - 1
-    if helpers == 0:
-        return work()
-    with ThreadPoolExecutor(helpers) as pool:
+    with ThreadPoolExecutor(max(1, helpers)) as pool:
         jobs = [pool.submit(work) for _ in range(helpers)]
         work()
         for job in jobs:
             job.result()
-    return None
 
 
 @compiled

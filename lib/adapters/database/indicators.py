@@ -22,12 +22,13 @@ from lib.indicators.stores import IndicatorRows, Mark, RecentCandles
 LOCK = 0x464B53_0005  # one writer at a time: two would meet the same rows in each other's order
 # A subquery with an order is asked once for each series, by the key. Joined plainly the server may read the whole table
 # instead, and the cost would grow with the stored history.
+# OFFSET 0 keeps it a subquery as an order does, without the sorting, a fifth of the reading; rows come as they lie.
 CANDLE = "wanted.row_number::int4, recent.opened_at, recent.high, recent.low, recent.close"
 SINCE = (
     f"SELECT {CANDLE} FROM unnest(CAST(%(symbols)s AS text[]), CAST(%(starts)s AS timestamptz[])) "  # noqa: S608 our own text
     "WITH ORDINALITY AS wanted (symbol, start, row_number), LATERAL (SELECT * FROM candles "
     "WHERE candles.symbol = wanted.symbol AND timeframe = %(timeframe)s AND opened_at >= wanted.start "
-    "ORDER BY opened_at) AS recent"
+    "OFFSET 0) AS recent"
 )
 LAST = (
     f"SELECT {CANDLE} FROM unnest(CAST(%(symbols)s AS text[])) WITH ORDINALITY AS wanted (symbol, row_number), "  # noqa: S608 our own text
