@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from lib.balances.flows import CashFlow, FlowKind
 from lib.errors import OrderRefused, SymbolHalted
-from lib.market.book import OrderBook
+from lib.market.book import Level, OrderBook
 from lib.market.symbols import SymbolStatus
 from lib.paper.matching import Execution, calc_fee, calc_quantity, match_market_order
 from lib.paper.stores import PaperBooks, PaperOrder, PaperStore, Transfer
@@ -25,13 +25,31 @@ START = "start"  # the transfer that an account begins with
 
 @dataclass(frozen=True)
 class Wish:
-    """A market order that somebody wants; either a quantity in base or a notional in quote."""
+    """An order that somebody wants filled at once; either a quantity in base or a notional in quote.
+
+    Attributes:
+        symbol: "BTC/USDT".
+        side: Buy or sell.
+        client_order_id: The same one is the same order.
+        quantity: Base.
+        notional: Quote.
+        limit_price: Quote per base; levels beyond it are not taken. None takes any.
+    """
 
     symbol: str
     side: Side
     client_order_id: str
     quantity: Decimal | None = None
     notional: Decimal | None = None
+    limit_price: Decimal | None = None
+
+    def reach(self, book: OrderBook) -> tuple[Level, ...]:
+        """Return the levels that it may take, the best first."""
+        levels = book.asks if self.side is Side.BUY else book.bids
+        limit = self.limit_price
+        if limit is None:
+            return levels
+        return tuple(one for one in levels if (one.price <= limit if self.side is Side.BUY else one.price >= limit))
 
 
 class PaperAccount:
@@ -96,10 +114,33 @@ class PaperAccount:
             SymbolHalted: The symbol does not trade.
             ExchangeUnavailable: No book was to be had; nothing was stored (and the other errors of `BookSource`).
         """
-        listing = await asyncio.to_thread(self._load_listing, wish.symbol)
+        listing = await asyncio.to_thread(self.load_listing, wish.symbol)
         book = await self._books.fetch_book(wish.symbol)
         await asyncio.to_thread(self._store.save_transfer, self.account, self._start)
         return await asyncio.to_thread(self._fill, wish, book, listing)
+
+    async def load_order(self, client_order_id: str) -> PaperOrder | None:
+        """Return the order of that name, if there is one."""
+
+        def load() -> PaperOrder | None:
+            with self._store.open_books(self.account) as books:
+                return books.load_order(client_order_id)
+
+        return await asyncio.to_thread(load)
+
+    def load_listing(self, symbol: str) -> Listing:
+        """Return what is known of a symbol that trades.
+
+        Raises:
+            OrderRefused: It is not known.
+            SymbolHalted: It does not trade.
+        """
+        listing = self._market.load_listings({symbol}).get(symbol)
+        if listing is None or listing.quantity_step is None:
+            raise OrderRefused(f"{symbol} is not known. Name a symbol of the exchange; sync_market_data learns them.")
+        if listing.status is not SymbolStatus.TRADING:
+            raise SymbolHalted(f"{symbol} is {listing.status} on the exchange: nothing can be traded there now.")
+        return listing
 
     def _to_flow(self, transfer: Transfer) -> CashFlow:
         kind = FlowKind.DEPOSIT if transfer.amount > 0 else FlowKind.WITHDRAWAL
@@ -110,7 +151,7 @@ class PaperAccount:
         with self._store.open_books(self.account) as books:
             if known := books.load_order(wish.client_order_id):
                 return known
-            levels = book.asks if wish.side is Side.BUY else book.bids
+            levels = wish.reach(book)
             step = listing.quantity_step or Decimal(1)
             quantity = (
                 calc_quantity(wish.notional, levels, step)
@@ -160,19 +201,11 @@ class PaperAccount:
                 "Order less."
             )
 
-    def _load_listing(self, symbol: str) -> Listing:
-        listing = self._market.load_listings({symbol}).get(symbol)
-        if listing is None or listing.quantity_step is None:
-            raise OrderRefused(f"{symbol} is not known. Name a symbol of the exchange; sync_market_data learns them.")
-        if listing.status is not SymbolStatus.TRADING:
-            raise SymbolHalted(f"{symbol} is {listing.status} on the exchange: nothing can be traded there now.")
-        return listing
-
 
 def _check_minima(symbol: str, quantity: Decimal, executions: Sequence[Execution], listing: Listing) -> None:
     """Refuse what the exchange would refuse (Binance: LOT_SIZE, NOTIONAL)."""
     if not executions and quantity > 0:
-        raise OrderRefused(f"The order book of {symbol} is empty on that side. Try again later.")
+        raise OrderRefused(f"Nobody in the order book of {symbol} takes that side at such a price. Try again later.")
     smallest, base = listing.min_quantity or Decimal(0), symbol.partition("/")[0]
     if quantity <= 0 or quantity < smallest:
         raise OrderRefused(
