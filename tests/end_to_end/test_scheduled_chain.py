@@ -54,10 +54,15 @@ def test_a_run_that_the_scheduler_made_completes_on_the_real_flow_without_a_hand
 ) -> None:
     assert deployment["entrypoint"] == "flows/market.py:critical_path"
 
+    began_at = datetime.now(UTC)
+
     def completed() -> list[dict[str, Any]]:
         body = {
             "deployments": {"id": {"any_": [deployment["id"]]}},
-            "flow_runs": {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}}},
+            "flow_runs": {
+                "state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED"]}},
+                "expected_start_time": {"after_": began_at.isoformat()},  # earlier ones waited for the worker
+            },
             "sort": "END_TIME_DESC",
         }
         answer = httpx.post(f"{prefect_server.ui_url}/api/flow_runs/filter", json=body).raise_for_status()
@@ -65,7 +70,7 @@ def test_a_run_that_the_scheduler_made_completes_on_the_real_flow_without_a_hand
         return runs
 
     with prefect_server.worker("real-chain", flow_environment(prefect_server)) as worker:
-        wait_until("a scheduled run is over", completed, 60)
+        wait_until("a scheduled run is over", completed, 90)
     (*_, run) = completed()
     assert run["state_name"] == "Completed", f"{run['state']['message']}\n{worker.log.read_text()}"
     assert run["auto_scheduled"] is True
