@@ -1,0 +1,72 @@
+"""Gathering what the pre-trade checks need, before every order that is sent."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from lib.execution.checks import Facts, OrderLimits, check_halt, check_order, check_symbol
+from lib.execution.orders import OrderIntent
+from lib.execution.stores import OrderStore
+from lib.execution.venue import OrderVenue
+from lib.portfolio.stores import Listing, MarketFacts
+from lib.ports import BookSource, Clock, ExchangeAccount
+
+Halted = Callable[[], Awaitable[str | None]]
+
+
+@dataclass(frozen=True)
+class Gate:
+    """The `Check` of `lib.execution.placing`.
+
+    Attributes:
+        account: Whose balances pay.
+        venue: Knows what the key may do.
+        books: Order books.
+        market: Stored symbols.
+        store: The day's other orders.
+        watched: Symbols that may be traded: the universe, and what is held.
+        halted: Says why trading is halted, None when it is not; asked anew for each order.
+        limits: The operator's.
+        clock: Now.
+    """
+
+    account: ExchangeAccount
+    venue: OrderVenue
+    books: BookSource
+    market: MarketFacts
+    store: OrderStore
+    watched: Collection[str]
+    halted: Halted
+    limits: OrderLimits
+    clock: Clock
+
+    async def check(self, intent: OrderIntent) -> None:
+        """Refuse an order that must not be sent now.
+
+        Raises:
+            CheckRefused: With its code.
+            FksError: What is needed to decide could not be had; nothing is decided.
+        """
+        check_halt(await self.halted())
+        loaded, day_notional = await asyncio.to_thread(self._load, intent)
+        listing = check_symbol(intent.symbol, loaded, is_watched=intent.symbol in self.watched)
+        permissions = await self.venue.fetch_permissions()
+        balances = await self.account.fetch_balances()
+        book_at = self.clock.now()
+        book = await self.books.fetch_book(intent.symbol)
+        now = self.clock.now()
+        check_order(intent, Facts(now, permissions, listing, book, book_at, balances, day_notional), self.limits)
+        check_halt(await self.halted())  # the questions above may have waited long for request weight
+
+    def _load(self, intent: OrderIntent) -> tuple[Listing | None, Decimal]:
+        listing = self.market.load_listings({intent.symbol}).get(intent.symbol)
+        day = _start_of_day(self.clock.now())
+        return listing, self.store.load_notional(intent.account, day, without=intent.client_order_id)
+
+
+def _start_of_day(now: datetime) -> datetime:
+    return now.replace(hour=0, minute=0, second=0, microsecond=0)
