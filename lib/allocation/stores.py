@@ -169,8 +169,8 @@ class PlanBook(Protocol):
         """Store a plan with trades as proposed; there must be no open one."""
         ...
 
-    def confirm(self, plan_id: int, priced_at: datetime) -> None:
-        """Note that the proposed plan's reference prices still hold."""
+    def confirm(self, stored: StoredPlan, priced_at: datetime) -> StoredPlan:
+        """Note that a proposed plan's reference prices still hold; an older instant changes nothing."""
         ...
 
     def expire(self, plan_id: int, *, note: str, now: datetime) -> None:

@@ -54,16 +54,15 @@ def pair_rules(fee: str = "0", targets: TargetRules = PAIR, smallest: str = "0.0
     return RebalanceRules(targets, fee_ratio=Decimal(fee), smallest_leg=Decimal(smallest))
 
 
-def state(cash: str, age: timedelta = timedelta(), **holdings: str) -> AccountState:
+def state(cash: str, minutes_old: str = "0", **holdings: str) -> AccountState:
     """``state("1000", SOL="2 @ 100")``: 1 000 USDT and two SOL last seen at 100; "2" alone has no price."""
+    seen_at = START - timedelta(minutes=float(minutes_old))
     held = []
     for name, words in holdings.items():
         quantity, _, price = words.partition(" @ ")
-        known = AssetPrice(Decimal(price), f"{name}/USDT", START - age) if price else None
+        known = AssetPrice(Decimal(price), f"{name}/USDT", seen_at) if price else None
         held.append(Holding(Balance(name, Decimal(quantity), Decimal(0)), known))
-    return AccountState(
-        ACCOUNT, "USDT", START - age, Decimal(cash), Decimal(0), {}, holdings=tuple(held), seen_at=START - age
-    )
+    return AccountState(ACCOUNT, "USDT", seen_at, Decimal(cash), Decimal(0), {}, holdings=tuple(held), seen_at=seen_at)
 
 
 def quotes(**prices: str) -> Quotes:

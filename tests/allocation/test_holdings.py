@@ -34,10 +34,10 @@ def test_holdings_and_what_may_be_wanted_are_valued_by_one_answer() -> None:
     }
 
 
-@pytest.mark.parametrize("minutes", [31, -1])
-def test_balances_of_another_time_are_refused(minutes: int) -> None:
+@pytest.mark.parametrize("minutes", ["31", "-1"])
+def test_balances_of_another_time_are_refused(minutes: str) -> None:
     with pytest.raises(RetryableError, match="update_positions reads them"):
-        build(state("1000", timedelta(minutes=minutes)), quotes(SOL="100"))
+        build(state("1000", minutes), quotes(SOL="100"))
 
 
 def test_without_any_price_nothing_is_planned() -> None:

@@ -178,8 +178,8 @@ def test_a_leg_is_settled_once_and_only_while_the_plan_runs(archive: Archive) ->
 def test_confirmed_prices_are_as_new_as_the_newest_confirmation(archive: Archive) -> None:
     stored = archive.add()
     with archive.store.open_plans(ACCOUNT) as book:
-        book.confirm(stored.plan_id, START + timedelta(minutes=9))
-        book.confirm(stored.plan_id, START + timedelta(minutes=3))
+        confirmed = book.confirm(stored, START + timedelta(minutes=9))
+        assert book.confirm(confirmed, START + timedelta(minutes=3)) == confirmed
     assert load(archive, stored).priced_at == START + timedelta(minutes=9)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -138,11 +139,12 @@ class DatabasePlanBook:
         assert stored is not None
         return stored
 
-    def confirm(self, plan_id: int, priced_at: datetime) -> None:
+    def confirm(self, stored: StoredPlan, priced_at: datetime) -> StoredPlan:
         """See `PlanBook`."""
-        is_it = (PLANS.c.plan_id == plan_id) & (PLANS.c.state == PlanState.PROPOSED.value)
-        newest = func.greatest(PLANS.c.priced_at, priced_at)
+        is_it = (PLANS.c.plan_id == stored.plan_id) & (PLANS.c.state == PlanState.PROPOSED.value)
+        newest = max(stored.priced_at, priced_at)
         self._connection.execute(update(PLANS).where(is_it).values(priced_at=newest))
+        return replace(stored, priced_at=newest)
 
     def expire(self, plan_id: int, *, note: str, now: datetime) -> None:
         """See `PlanBook`."""

@@ -1,0 +1,95 @@
+"""What people are told when rebalancing is recommended: what is off, the trades, and what to do next."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import datetime
+
+from lib.allocation.legs import Leg, SkipReason
+from lib.allocation.plan import RebalancePlan
+from lib.allocation.stores import StoredPlan
+from lib.allocation.targets import Bucket
+from lib.allocation.wording import describe_drift, describe_trade, format_points, format_share
+from lib.notifications.messages import Attachment, Message, MessageType, Severity
+from lib.notifications.texts import compose
+from lib.portfolio.money import format_number
+from lib.reporting.allocation_chart import draw_allocation
+from lib.results import render_count
+from lib.units import format_money
+
+SHOWN = 8
+logger = logging.getLogger(__name__)
+
+
+def write_reasons(plan: RebalancePlan) -> tuple[str, ...]:
+    """Return what is off, a line each."""
+    return tuple(describe_drift(one) for one in plan.before.off)
+
+
+def write_recommendation(plan: RebalancePlan, stored: StoredPlan, now: datetime) -> Message:
+    """Return the message of a plan, once per plan hash; the picture is attached apart (`draw_plan`)."""
+    allocation, quote = plan.before, plan.quote_asset
+    furthest = max(allocation.off, key=lambda one: abs(one.off))
+    lines = [
+        f"Off by more than {format_number((100 * allocation.band).normalize())} points of equity:",
+        *_list_first([f"- {line}" for line in write_reasons(plan)]),
+        f"Equity {format_money(allocation.equity, quote)}, of it {format_money(plan.reserve_quote, quote)} stays cash.",
+        f"{render_count(len(plan.trades), 'trades')}, fees of about {format_money(plan.fees_quote, quote)}:",
+        *_list_first([describe_trade(leg) for leg in plan.trades]),
+        *_describe_skipped(plan),
+        f"Afterwards: {_describe_after(plan)}.",
+        f"What to do: review {stored.name}, then run rebalance-portfolio with account {plan.account}, plan "
+        f"{stored.plan_id} and execute on. Nothing is traded before; prices are of "
+        f"{stored.priced_at:%Y-%m-%d %H:%M} UTC.",
+    ]
+    return compose(
+        MessageType.REBALANCE,
+        Severity.INFO,
+        f"Rebalancing recommended: {furthest.name} {format_points(furthest.off)} points ({plan.account})",
+        "\n".join(lines),
+        key=f"{plan.account}:{plan.plan_hash}",
+        at=now,
+    )
+
+
+def draw_plan(plan: RebalancePlan) -> Attachment | None:
+    """Return the picture of current against target; None when it cannot be drawn, for which no message waits."""
+    try:
+        content = draw_allocation(plan.before, f"Allocation of {plan.account}")
+        return Attachment("allocation.png", "image/png", content)
+    except Exception as error:  # counted: the message says that it has no picture
+        logger.warning("The allocation of %s could not be drawn", plan.account, exc_info=error)
+        return None
+
+
+def attach(message: Message, picture: Attachment | None) -> Message:
+    """Return the message with its picture, or saying that there is none."""
+    if picture is None:
+        return replace(message, body=f"{message.body}\n(The picture could not be drawn.)")
+    return replace(message, attachments=(picture,))
+
+
+def _describe_skipped(plan: RebalancePlan) -> list[str]:
+    """What is merely too small is counted, the rest is named with its reason."""
+    small = [leg for leg in plan.skipped if leg.skipped is SkipReason.TOO_SMALL]
+    named = _list_first([f"- {_describe_leg(leg)}" for leg in plan.skipped if leg not in small])
+    lines = ["Not traded:", *named] if named else []
+    if small:
+        lines.append(f"Not worth a trade: {', '.join(leg.base for leg in small)}.")
+    return lines
+
+
+def _describe_leg(leg: Leg) -> str:
+    quote = leg.symbol.partition("/")[2]
+    return f"{leg.side} {leg.base} for {format_money(leg.wanted_quote, quote)}: {leg.detail}"
+
+
+def _describe_after(plan: RebalancePlan) -> str:
+    shown = [one for one in plan.after.buckets if one.bucket is not Bucket.OTHER or one.value]
+    return ", ".join(f"{one.name} {format_share(one.ratio)}" for one in shown)
+
+
+def _list_first(lines: list[str]) -> list[str]:
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return lines[:SHOWN] + more
