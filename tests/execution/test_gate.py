@@ -21,8 +21,8 @@ from tests.execution.conftest import KEY, Bench
 
 SYMBOL = (
     "INSERT INTO symbols (name, base, quote, asset_group, status, price_step, quantity_step, min_quantity,"
-    " min_notional, status_since, refreshed_at) VALUES ('BTC/USDT', 'BTC', 'USDT', 'main', 'trading', 0.01, 0.00001, 0.00001, 5,"
-    " now(), now())"
+    " min_notional, status_since, refreshed_at) VALUES ('BTC/USDT', 'BTC', 'USDT', 'main', 'trading', 0.01,"
+    " 0.00001, 0.00001, 5, now(), now())"
 )
 
 
