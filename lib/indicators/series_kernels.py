@@ -10,11 +10,13 @@ liberty taken with floating point.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numba import njit
+from numba import config, njit
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
@@ -24,6 +26,22 @@ TILE = 256  # bars at a time, so that a window's passes stay in the first cache
 FLAT_SHARE = 1e-10  # of the price; average moves below it are what is left of moves some 180 bars ago
 NEUTRAL_RSI = 50.0
 STANDARD_BEGUN = 34  # bars after which every indicator of the standard set has begun
+
+
+def name_cache() -> str:
+    """Return the folder of compiled kernels, named after the sources of all of them.
+
+    Numba compares only a kernel's own file with what it compiled: after a change of a formula that a kernel in another
+    file calls, it would go on with the old one.
+    """
+    folder = Path(__file__).parent
+    sources = b"".join((folder / name).read_bytes() for name in ("kernels.py", "series_kernels.py"))
+    given: str = config.CACHE_DIR  # type: ignore[attr-defined]
+    parent = Path(given or folder / "__pycache__")
+    return str(parent / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}")
+
+
+config.CACHE_DIR = name_cache()  # type: ignore[attr-defined]  # numba makes its settings at import
 
 
 def compiled(function: Compiled) -> Compiled:

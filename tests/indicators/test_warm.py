@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 
+import lib
 from lib.indicators import kernels
 
 HEAVY = ("numba", "llvmlite", "matplotlib", "pyarrow", "talib", "ta")
@@ -66,3 +68,18 @@ def test_no_kernel_is_compiled_twice_whatever_it_is_given() -> None:
         kernels.highest(given, np.int64(2))  # type: ignore[arg-type]  # what a parameter search hands over
     for name in ("_sma", "_bollinger", "_extreme"):
         assert len(getattr(kernels, name).signatures) == 1
+
+
+def test_a_change_of_any_kernels_source_compiles_all_anew(tmp_path: Path) -> None:
+    """Numba by itself would go on with the old formulas of kernels that another file calls."""
+    room = tmp_path / "lib"
+    shutil.copytree(Path(lib.__file__).parent, room, ignore=shutil.ignore_patterns("__pycache__", "simulator"))
+    code = (
+        f"import sys\nsys.path.insert(0, {str(tmp_path)!r})\nimport numpy as np\nfrom lib.indicators import kernels\n"
+        "print(kernels.rsi(np.ones((1, 30)), 14)[0, -1])"
+    )
+    environment = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert run(code, **environment).split() == ["50.0"]
+    changed = room / "indicators" / "series_kernels.py"
+    changed.write_text(changed.read_text().replace("NEUTRAL_RSI = 50.0", "NEUTRAL_RSI = 51.0"))
+    assert run(code, **environment).split() == ["51.0"]
