@@ -4,7 +4,8 @@
 
     FksError
     ├── RetryableError            try again by itself: nothing was decided yet
-    │   ├── ExchangeUnavailable   network, timeout, maintenance, 5xx
+    │   ├── ExchangeUnavailable   network, maintenance, 5xx
+    │   │   └── ExchangeSlow      no answer in time: ask for less at once
     │   ├── RateLimited           429 or 418: everyone pauses until `retry_at`
     │   ├── OrderNotSent          certainly nothing was booked: it may be sent again
     │   ├── OutcomeUnknown        an order may have been booked: look it up before anything is sent again
@@ -41,6 +42,10 @@ class RetryableError(FksError):
 
 class ExchangeUnavailable(RetryableError):
     """The exchange did not answer, or answered that it cannot now."""
+
+
+class ExchangeSlow(ExchangeUnavailable):
+    """The exchange did not answer in time; asking for less at once may help."""
 
 
 class RateLimited(RetryableError):

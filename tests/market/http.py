@@ -26,10 +26,11 @@ async def sync_over_http(
     at: datetime,
     symbols: Sequence[str],
     history: Mapping[str, timedelta],
+    timeout_seconds: float = 5,
 ) -> SyncResult:
     """Synchronise once with a new client, as another process would; waiting moves our clock, which starts at `at`."""
     clock = DrivenClock(at)
-    venue = Venue("simulator", simulator.url, weight_per_minute=UNLIMITED, timeout_seconds=5)
+    venue = Venue("simulator", simulator.url, weight_per_minute=UNLIMITED, timeout_seconds=timeout_seconds)
 
     async def sleep(seconds: float) -> None:
         clock.advance(seconds=seconds)

@@ -31,9 +31,11 @@ def engine(database_url: str) -> Iterator[Engine]:
     engine.dispose()
 
 
-def sync(engine: Engine, simulator: RunningSimulator, *symbols: str, at: datetime = START_AT) -> SyncResult:
+def sync(
+    engine: Engine, simulator: RunningSimulator, *symbols: str, at: datetime = START_AT, timeout_seconds: float = 5
+) -> SyncResult:
     wanted = symbols or SYMBOLS
-    return asyncio.run(sync_over_http(engine, simulator, at, wanted, HISTORY))
+    return asyncio.run(sync_over_http(engine, simulator, at, wanted, HISTORY, timeout_seconds))
 
 
 def load_stored(engine: Engine, symbol: str, timeframe: str) -> list[tuple[int, ...]]:
@@ -110,7 +112,7 @@ def test_a_bad_moment_of_one_symbol_is_told_harms_no_other_and_is_over_in_the_ne
     engine: Engine, simulator: RunningSimulator, kind: str, params: dict[str, Any]
 ) -> None:
     simulator.control.arm(kind, path=KLINES, symbol="ETHUSDT", count=0, **params)
-    result = sync(engine, simulator)
+    result = sync(engine, simulator, timeout_seconds=2 if kind == "timeout_before" else 5)
     assert result.status is Status.PARTIAL
     troubled = {item.name for item in result.items if item.status in (Status.FAILED, Status.PARTIAL)}
     assert troubled == {"ETH/USDT 5m", "ETH/USDT 1h"}

@@ -17,6 +17,7 @@ from lib.errors import (
     BadAnswer,
     CredentialsRefused,
     EnvironmentRefused,
+    ExchangeSlow,
     ExchangeUnavailable,
     FksError,
     OrderRefused,
@@ -60,7 +61,7 @@ REACTIONS: Sequence[tuple[type[Exception], type[FksError], str]] = (
         "does not offer {what} through ccxt. Choose another FKS_EXCHANGE.",
     ),
     (ccxt.BadResponse, BadAnswer, "answered {what} with something ccxt cannot read; expected its documented JSON."),
-    (ccxt.RequestTimeout, ExchangeUnavailable, "did not answer {what} in time; it is tried again."),
+    (ccxt.RequestTimeout, ExchangeSlow, "did not answer {what} {in_time}; it is tried again."),
     (ccxt.OnMaintenance, ExchangeUnavailable, "is under maintenance, asked for {what}; it is tried again."),
     (ccxt.OperationFailed, ExchangeUnavailable, "could not be reached for {what}; it is tried again."),
     (
@@ -79,11 +80,13 @@ class Subject:
         exchange: "binance".
         what: "klines of BTC/USDT 1h".
         symbol: The symbol asked for, if one was.
+        timeout_seconds: How long an answer was waited for.
     """
 
     exchange: str
     what: str
-    symbol: str | None = None
+    symbol: str | None
+    timeout_seconds: float
 
 
 def is_rate_limit(error: Exception, reply: Reply) -> bool:
@@ -96,7 +99,8 @@ def is_rate_limit(error: Exception, reply: Reply) -> bool:
 def translate(error: Exception, reply: Reply, subject: Subject) -> FksError:
     """Return our error for a failed request that was not refused by a rate limit."""
     kind, words = _find_reaction(error, reply)
-    text = words.format(what=subject.what, symbol=subject.symbol or "a symbol")
+    in_time = "in time" if reply.status else f"within {subject.timeout_seconds:g} s"  # with a status, its own backend
+    text = words.format(what=subject.what, symbol=subject.symbol or "a symbol", in_time=in_time)
     return kind(f"{subject.exchange} {text}{_quote(reply)}")
 
 
@@ -107,7 +111,8 @@ def _find_reaction(error: Exception, reply: Reply) -> tuple[type[FksError], str]
         return _reaction_of(ccxt.RestrictedLocation)
     if reply.status >= 500 and not isinstance(error, (ccxt.RequestTimeout, ccxt.OnMaintenance)):
         return ExchangeUnavailable, "could not serve {what}; it is tried again."
-    if isinstance(error.__cause__, aiohttp.ClientError):  # ccxt calls a broken transfer a permanent ExchangeError
+    # ccxt calls a broken transfer a permanent ExchangeError; a timeout while connecting is one of aiohttp's errors too.
+    if isinstance(error.__cause__, aiohttp.ClientError) and not isinstance(error, ccxt.RequestTimeout):
         return _reaction_of(ccxt.OperationFailed)
     for cls, kind, words in REACTIONS:
         if isinstance(error, cls):

@@ -244,7 +244,8 @@ class Link:
 
     async def _judge(self, error: Exception, reply: Reply, request: Request) -> FksError:
         if not is_rate_limit(error, reply):
-            return translate(error, reply, Subject(self.name, request.what, request.symbol))
+            timeout = self.client.timeout / 1000
+            return translate(error, reply, Subject(self.name, request.what, request.symbol, timeout))
         self.traffic.refused += 1
         pause = await self._budget.pause(reply.retry_after, banned=reply.status == 418)
         message = (

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from aiohttp.abc import ResolveResult
 
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.exchange.account import BinanceAccount
@@ -14,6 +16,7 @@ from lib.errors import (
     BadAnswer,
     CredentialsRefused,
     EnvironmentRefused,
+    ExchangeSlow,
     ExchangeUnavailable,
     FksError,
     RateLimited,
@@ -38,7 +41,7 @@ PUBLIC: list[tuple[Answer, type[FksError], str]] = [
     (refusal(503, -1004), ExchangeUnavailable, "tried again"),
     (refusal(400, -1004), ExchangeUnavailable, "tried again"),
     (refusal(400, -1008), ExchangeUnavailable, "tried again"),
-    (refusal(504, -1007), ExchangeUnavailable, "in time"),
+    (refusal(504, -1007), ExchangeSlow, "did not answer .* in time.*HTTP 504"),
     (refusal(503, -9999), ExchangeUnavailable, "HTTP 503"),
     (refusal(500), ExchangeUnavailable, "HTTP 500"),
     (refusal(502), ExchangeUnavailable, "HTTP 502"),
@@ -108,9 +111,27 @@ async def test_a_timeout_is_tried_again_later_and_its_signed_url_is_not_quoted(
 ) -> None:
     account.link.client.timeout = 100
     peer.reply("account", Answer(hang=True))
-    with pytest.raises(ExchangeUnavailable, match="did not answer balances of main in time") as caught:
+    with pytest.raises(ExchangeSlow, match=r"did not answer balances of main within 0\.1 s") as caught:
         await account.fetch_balances()
     assert "signature" not in repr(caught.value)
+
+
+async def test_a_connection_that_takes_too_long_is_a_timeout_too(
+    exchange: BinanceExchange, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes connections for a busy server, so it is the machine's own name look-up that is slow here."""
+    client = exchange.link.client
+    client.timeout = 100
+    client.open()
+
+    async def resolve_late(*_: object, **__: object) -> list[ResolveResult]:
+        await asyncio.sleep(5)
+        return []
+
+    monkeypatch.setattr(client.tcp_connector._resolver, "resolve", resolve_late)
+    client.urls["api"]["public"] = "http://slow.invalid/api/v3"
+    with pytest.raises(ExchangeSlow, match=r"did not answer klines of BTC/USDT 5m within 0\.1 s"):
+        await exchange.fetch_candles("BTC/USDT", "5m", SINCE)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "http://no-such-host.invalid"])
