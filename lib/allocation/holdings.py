@@ -14,7 +14,7 @@ from lib.portfolio.state import PRICE_LASTS, AccountState, AssetPrice, Holding
 from lib.portfolio.valuation import ABSURD_FACTOR, ABSURD_WITHIN
 
 ZERO = Decimal(0)
-CLOCK_TOLERANCE = timedelta(seconds=5)  # what an orderly clock is set back by
+CLOCK_TOLERANCE = timedelta(minutes=1)  # prices are asked once for all accounts, balances may be read just after
 
 
 @dataclass(frozen=True)

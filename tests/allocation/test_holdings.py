@@ -34,7 +34,7 @@ def test_holdings_and_what_may_be_wanted_are_valued_by_one_answer() -> None:
     }
 
 
-@pytest.mark.parametrize("minutes", ["31", "-1"])
+@pytest.mark.parametrize("minutes", ["31", "-2"])
 def test_balances_of_another_time_are_refused(minutes: str) -> None:
     with pytest.raises(RetryableError, match="update_positions reads them"):
         build(state("1000", minutes), quotes(SOL="100"))
