@@ -219,5 +219,8 @@ class PlanStore(Protocol):
         ...
 
     def settle_leg(self, plan_id: int, number: int, state: LegState, *, reason: str = "") -> bool:
-        """Store what became of a leg of a running plan; False when it was not planned any more."""
+        """Store that a leg of a running plan is `DONE` or `FAILED`; False when it was not planned any more.
+
+        One that cannot be traded any more, because its symbol was halted meanwhile, failed for that reason.
+        """
         ...
