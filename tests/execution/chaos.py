@@ -36,8 +36,9 @@ POST, GET, FILLS = ("POST", "/api/v3/order"), ("GET", "/api/v3/order"), ("GET", 
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("timeout_before", {"seconds": 1}),
     ("timeout_after", {"seconds": 1}),
-    ("delay", {"seconds": 0.8}),  # booked after the client has gone
-    ("delay", {"seconds": 1.3}),  # refused, since its attempt is too old by then
+    *[("delay", {"seconds": 0.8})] * 3,  # booked after the client has gone
+    *[("delay", {"seconds": 1.3})] * 2,  # refused, since its attempt is too old by then
+    *[("delay", {"seconds": 2.5})] * 2,  # so too, when its place may have been taken by another attempt
     ("drop_before", {}),
     ("drop_after", {}),
     ("unknown_before", {}),
@@ -185,7 +186,8 @@ class Chaos:
 
 def main() -> None:
     """Run chaos from the command line."""
-    from tests.databases import TEMPLATE, ensure_migrated, new_database, postgres, remove, session_folder
+    from deployments import postgres
+    from tests.databases import TEMPLATE, ensure_migrated, new_database, remove, session_folder
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()))
