@@ -2,7 +2,7 @@
 
 import pytest
 
-from lib.errors import OperatorError, SettingsError
+from lib.errors import AllItemsFailed, OperatorError, SettingsError
 from lib.results import Status
 from lib.tasks import market, notifications, portfolio
 from tests.platforms import World
@@ -41,6 +41,22 @@ async def test_an_account_that_contradicts_the_database_is_reported_and_the_othe
             await portfolio.update_positions(platform, "nobody")
     assert {line.account for line in result.positions} == {"demo"}
     assert [item.name for item in result.failed] == ["other"]
+
+
+async def test_open_positions_of_an_account_that_contradicts_the_database_are_told_as_not_watched(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.platform() as platform:
+        await market.sync_market_data(platform, timeframes=["1h"])
+        await portfolio.update_positions(platform)
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__KIND", "paper")
+    monkeypatch.setenv("FKS_ACCOUNTS__OTHER__KIND", "paper")
+    async with world.platform() as platform:
+        with pytest.raises(AllItemsFailed, match="demo is stored as live"):
+            await portfolio.check_stop_loss(platform)
+    [[title, body]] = world.query("SELECT title, body FROM notifications")
+    assert title == "⚠️ Not watched: demo (5 open positions)"
+    assert "demo is stored as live, simulator, USDT, the settings say paper" in body
 
 
 async def test_a_refused_key_is_told_urgently_once_a_day_because_nothing_watches_what_is_bought(

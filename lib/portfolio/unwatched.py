@@ -1,8 +1,8 @@
-"""Accounts that left the settings with open positions: nothing watches their stop losses any more."""
+"""Accounts with open positions that left the settings or cannot be used: nothing watches their stop losses."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 
@@ -15,18 +15,26 @@ from lib.portfolio.stores import HeldPosition, PortfolioStore
 from lib.results import Item, Status
 
 PLAY_MONEY = "simulator"
+WHY_GONE = "is not in the settings: nothing watches its stops"
 
 
 def tell_of_unwatched(
-    *, known: Collection[str], exchange: str, store: PortfolioStore, outbox: Outbox, now: datetime
+    *,
+    watched: Collection[str],
+    refused: Mapping[str, Exception],
+    exchange: str,
+    store: PortfolioStore,
+    outbox: Outbox,
+    now: datetime,
 ) -> tuple[Item, ...]:
-    """Record one message a day about each account that is not known and holds open positions.
+    """Record one message a day about each account that is not watched and holds open positions.
 
     An account of another exchange than the one in the settings counts only when it is live: a demo on the simulator
     that was left behind is nobody's money.
 
     Args:
-        known: Every account of the settings, usable or not.
+        watched: Every account that can be used.
+        refused: Why others of the settings cannot.
         exchange: The exchange of the settings.
         store: Where accounts and positions are.
         outbox: Where messages are recorded.
@@ -37,24 +45,41 @@ def tell_of_unwatched(
     """
     items = []
     for account in store.load_holders():
-        if account.name in known or not _counts(account, exchange):
+        if account.name in watched or not _counts(account, exchange):
             continue
         held = store.load_held(account.name)
-        outbox.record(write_unwatched(account, held, at=now))
-        detail = f"holds {', '.join(one.symbol for one in held)} and is not in the settings: nothing watches its stops"
+        reason = refused.get(account.name)
+        outbox.record(write_unwatched(account, held, reason, at=now))
+        why = f"cannot be used: nothing watches its stops. {reason}" if reason else WHY_GONE
+        detail = f"holds {', '.join(one.symbol for one in held)} and {why}"
         items.append(Item(name=account.name, status=Status.FAILED, detail=detail))
     return tuple(items)
 
 
-def write_unwatched(account: Account, held: Sequence[HeldPosition], *, at: datetime) -> Message:
-    """Write the message that an account's open positions are watched no more; one a day."""
-    lines = [f"{one.symbol}: {_describe(one)}" for one in held]
+def write_unwatched(
+    account: Account, held: Sequence[HeldPosition], reason: Exception | None, *, at: datetime
+) -> Message:
+    """Write the message that an account's open positions are watched no more; one a day.
+
+    Args:
+        account: As it is stored.
+        held: Its open positions.
+        reason: Why it cannot be used; None when it is not in the settings.
+        at: UTC.
+    """
+    lines = "\n".join(f"{one.symbol}: {_describe(one)}" for one in held)
+    if reason is None:
+        why = "is no longer in the settings"
+        remedy = (
+            f"put it back into the settings (FKS_ACCOUNTS__{account.name.upper()}__KIND={account.kind} and its keys) "
+            "and restart. Positions that you sold meanwhile are closed by the next run; then it may go."
+        )
+    else:
+        why = "cannot be used"
+        remedy = f"mend its settings and restart; until then watch these positions on the exchange. {reason}"
     body = (
-        f"The account {account.name} is no longer in the settings, and held when it was last imported:\n"
-        + "\n".join(lines)
-        + "\nNothing imports its fills and nothing watches its stop losses.\n"
-        f"What to do: put it back into the settings (FKS_ACCOUNTS__{account.name.upper()}__KIND={account.kind} and its "
-        "keys) and restart. Positions that you sold meanwhile are closed by the next run; then it may go."
+        f"The account {account.name} {why}, and held when it was last imported:\n{lines}\n"
+        f"Nothing imports its fills and nothing watches its stop losses.\nWhat to do: {remedy}"
     )
     severity = Severity.URGENT if account.kind is AccountKind.LIVE else Severity.WARNING
     headline = f"Not watched: {account.name} ({len(held)} open positions)"

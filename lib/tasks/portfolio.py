@@ -60,7 +60,8 @@ async def check_stop_loss(platform: Platform, account: str | None = None) -> Tas
         return await platform.for_each_account(account, check)
     unwatched = await asyncio.to_thread(_tell_of_unwatched, platform)
     result = await platform.for_each_account(None, check)
-    items = (*result.items, *unwatched)
+    told = {item.name for item in unwatched}
+    items = (*(item for item in result.items if item.name not in told), *unwatched)
     return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
 
 
@@ -112,7 +113,8 @@ def _tell_of_failed_imports(platform: Platform, result: PositionsUpdate) -> None
 
 def _tell_of_unwatched(platform: Platform) -> tuple[Item, ...]:
     return tell_of_unwatched(
-        known=platform.settings.effective_accounts,
+        watched=platform.accounts,
+        refused=platform.refused_accounts,
         exchange=platform.settings.exchange,
         store=platform.portfolio,
         outbox=platform.notifications,
