@@ -42,6 +42,7 @@ async def test_one_accounts_failure_leaves_the_others_positions_and_stops_watche
     assert {line.account for line in updated.positions} == {"demo"}
     assert [item.name for item in updated.failed] == ["other"]
     assert "refused the key" in updated.failed[0].detail
+    assert ("⚠️ Cannot be imported: other fills",) in world.query("SELECT title FROM notifications")
     assert (checked.status, checked.counts["without stop"]) == (Status.OK, 5)
 
 

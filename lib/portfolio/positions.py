@@ -6,7 +6,9 @@ import logging
 from collections.abc import Sequence
 
 from lib.errors import FksError
+from lib.notifications.outbox import Outbox
 from lib.portfolio.bookkeeping import Booked, book_import
+from lib.portfolio.failed_imports import tell_of_failed_imports
 from lib.portfolio.imports import Fetched, fetch_new_fills
 from lib.portfolio.position_report import FILLS, PositionsUpdate, describe_import, line_of, lines_of_closed
 from lib.portfolio.pricing import price_positions
@@ -26,6 +28,7 @@ async def update_positions(
     exchange_account: ExchangeAccount,
     store: PortfolioStore,
     market: MarketFacts,
+    outbox: Outbox,
     clock: Clock,
     universe: Sequence[str],
 ) -> PositionsUpdate:
@@ -50,6 +53,7 @@ async def update_positions(
         exchange_account: For balances and fills.
         store: Where accounts, fills and positions are.
         market: Stored symbols and candles.
+        outbox: Where messages about failed imports are recorded, also when nothing worked.
         clock: Now.
         universe: The symbols kept fresh.
 
@@ -65,6 +69,7 @@ async def update_positions(
     if fetched is not None:
         items += describe_import(account, tuple(fetched.reasons), booked)
     items += priced
+    tell_of_failed_imports(items, outbox, clock.now())
     return PositionsUpdate(
         task=TASK,
         status=calc_status(TASK, items),

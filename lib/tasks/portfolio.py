@@ -7,13 +7,12 @@ from datetime import timedelta
 from decimal import Decimal
 
 from lib.errors import OperatorError
-from lib.notifications.texts import write_import_failed
 from lib.paper import trade
 from lib.paper.account import PaperAccount, Wish
 from lib.paper.trade import PaperTrade
 from lib.platform import Platform
 from lib.portfolio import limits, positions, stops
-from lib.portfolio.position_report import FILLS, PositionsUpdate, line_of
+from lib.portfolio.position_report import PositionsUpdate, line_of
 from lib.portfolio.unwatched import tell_of_unwatched
 from lib.results import Item, TaskResult, calc_status
 
@@ -28,10 +27,10 @@ async def update_positions(platform: Platform, account: str | None = None) -> Po
             exchange_account=platform.accounts[name],
             store=platform.portfolio,
             market=platform.market,
+            outbox=platform.notifications,
             clock=platform.clock,
             universe=platform.settings.symbols,
         )
-        _tell_of_failed_imports(platform, result)
         stops_set = await asyncio.to_thread(_set_missing_stops, platform, name)
         if not stops_set:
             return result
@@ -102,13 +101,6 @@ async def set_stop_loss(
         remove_stop_loss=remove_stop_loss,
         remove_take_profit=remove_take_profit,
     )
-
-
-def _tell_of_failed_imports(platform: Platform, result: PositionsUpdate) -> None:
-    """What passes by itself is not told: the next run imports it."""
-    for item in result.failed:
-        if item.name.endswith(FILLS) and not item.retryable:
-            platform.notifications.record(write_import_failed(item.name, item.detail, at=platform.clock.now()))
 
 
 def _tell_of_unwatched(platform: Platform) -> tuple[Item, ...]:

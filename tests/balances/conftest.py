@@ -14,6 +14,7 @@ from sqlalchemy import Engine, Row, text
 from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.balances.classify import classify_break
 from lib.balances.flows import CashFlow, FlowKind
@@ -66,6 +67,7 @@ class Desk:
             exchange_account=self.exchange,
             store=self.portfolio,
             market=self.market,
+            outbox=NotificationStore(self.engine),
             clock=self.clock,
             universe=UNIVERSE,
         )

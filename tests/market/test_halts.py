@@ -13,6 +13,7 @@ from sqlalchemy import Engine, text
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
@@ -65,6 +66,7 @@ class Chain:
                 exchange_account=account,
                 store=self.store,
                 market=self.market,
+                outbox=NotificationStore(self.engine),
                 clock=self.clock,
                 universe=UNIVERSE,
             )

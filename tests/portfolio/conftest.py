@@ -12,6 +12,7 @@ from sqlalchemy import Engine, Row, text
 
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.position_report import PositionsUpdate
@@ -44,6 +45,7 @@ class Desk:
             exchange_account=self.exchange,
             store=self.store,
             market=self.market,
+            outbox=NotificationStore(self.engine),
             clock=self.clock,
             universe=self.universe,
         )

@@ -179,6 +179,14 @@ async def test_refused_credentials_fail_the_import_while_positions_are_still_pri
     assert result.positions[0].price == 95
 
 
+async def test_refused_credentials_are_told_also_when_nothing_else_was_there_to_do(desk: Desk) -> None:
+    desk.exchange.refusing["balances"] = CredentialsRefused("The exchange refused the key.")
+    with pytest.raises(AllItemsFailed):
+        await desk.update()
+    (told,) = desk.messages()
+    assert (told.severity, told.title) == ("urgent", "⚠️ Cannot be imported: demo fills")
+
+
 async def test_without_prices_fills_are_booked_and_the_old_price_keeps_its_time(desk: Desk) -> None:
     desk.exchange.trade("buy", "1", "100")
     await desk.update()

@@ -16,6 +16,7 @@ from sqlalchemy import Engine, text
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.binance import BinanceExchange
@@ -54,6 +55,7 @@ class Chain:
             exchange_account=self.account,
             store=self.store,
             market=self.market,
+            outbox=NotificationStore(self.engine),
             clock=self.clock,
             universe=UNIVERSE,
         )
