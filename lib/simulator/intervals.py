@@ -31,7 +31,8 @@ FIXED: dict[str, int] = {
     "1w": WEEK_MS,
 }
 NAMES = (*FIXED, "1M")
-CHUNK_ROWS = 240  # candles rendered and cached together, about
+CHUNK_ROWS = 240  # candles rendered and cached together, about,
+CHUNK_DAYS = 42  # but so many days at most: drawing them holds up every other request
 
 
 def floor_to_interval(instant_ms: int, interval: str) -> int:
@@ -75,7 +76,8 @@ def chunk_of(instant_ms: int, interval: str) -> tuple[int, int]:
     offset = MONDAY_MS if interval == "1w" else 0
     width = FIXED[interval]
     # Whole days below a day, so that a chunk never shares a day of the path with its neighbour.
-    span = width * CHUNK_ROWS if width >= DAY_MS else max(1, width * CHUNK_ROWS // DAY_MS) * DAY_MS
+    unit = max(width, DAY_MS)
+    span = max(1, min(width * CHUNK_ROWS, CHUNK_DAYS * DAY_MS) // unit) * unit
     start = (instant_ms - offset) // span * span + offset
     return start, start + span
 

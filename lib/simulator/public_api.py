@@ -93,6 +93,7 @@ class _PublicApi:
         query = KlineQuery(
             symbol, interval, params.integer("startTime"), params.integer("endTime"), _limit(params, 500, MOST_KLINES)
         )
+        await self._market.klines.draw(query, self._now_ms())
         return to_answer(self._market.klines.select(query, self._now_ms()))
 
     async def price_ticker(self, request: web.Request) -> web.Response:
