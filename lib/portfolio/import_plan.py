@@ -21,6 +21,11 @@ def find_changed(state: ImportState, balances: Mapping[str, Balance]) -> frozens
     return frozenset(asset for asset in {*seen, *now} if seen.get(asset, 0) != now.get(asset, 0))
 
 
+def find_held(balances: Mapping[str, Balance], quote_asset: str) -> frozenset[str]:
+    """Return the assets of which there is something, cash apart."""
+    return frozenset(asset for asset, balance in balances.items() if balance.total > 0) - {quote_asset}
+
+
 def plan_import(
     state: ImportState,
     balances: Mapping[str, Balance],
@@ -37,7 +42,8 @@ def plan_import(
     * an asset's total changed, or did so within the last ten minutes (the exchange may show a fill later than the
       balance it moved): its symbol, also outside the universe if the exchange lists it;
     * only the quote or a fee asset changed (bought and sold again in between): every watched symbol;
-    * never asked, or its last import failed: the symbol; not asked for an hour: the fifty asked longest ago.
+    * never asked, and watched or its asset held: the symbol, as soon as the exchange is known to list it;
+    * its last import failed: the symbol; not asked for an hour: the fifty asked longest ago.
 
     Args:
         state: What the last import left.
@@ -58,7 +64,8 @@ def plan_import(
     symbols = {f"{asset}/{quote_asset}" for asset in moved - {quote_asset}}
     failed = {symbol for symbol, at in state.asked_at.items() if at is None}
     reasons |= dict.fromkeys(sorted(symbols & possible), "holding changed")
-    reasons |= dict.fromkeys(sorted(watched - state.asked_at.keys()), "first import")
+    held = {f"{asset}/{quote_asset}" for asset in find_held(balances, quote_asset)} & possible
+    reasons |= dict.fromkeys(sorted((watched | held) - state.asked_at.keys()), "first import")
     reasons |= dict.fromkeys(sorted(failed & possible), "failed before")
     return reasons
 

@@ -14,7 +14,7 @@ from lib.market.symbols import SymbolStatus
 from lib.portfolio.accounts import Account
 from lib.portfolio.fees import value_fees
 from lib.portfolio.fills import Balance, BookedFill, Fill, find_flaw
-from lib.portfolio.import_plan import find_changed, plan_import
+from lib.portfolio.import_plan import find_changed, find_held, plan_import
 from lib.portfolio.quotes import Quotes
 from lib.portfolio.stores import ImportState, Listing, MarketFacts, PortfolioStore
 from lib.ports import Clock, ExchangeAccount
@@ -34,6 +34,7 @@ class Fetched:
         errors: By symbol that did not.
         listings: What is known of the symbols asked.
         unvalued: Stored fills whose fee has no value yet.
+        unlisted: Assets held whose symbol the exchange is not known to list, so that it could not be asked.
     """
 
     reasons: Mapping[str, str]
@@ -42,6 +43,7 @@ class Fetched:
     errors: Mapping[str, Exception]
     listings: Mapping[str, Listing]
     unvalued: tuple[BookedFill, ...]
+    unlisted: tuple[str, ...]
 
 
 async def fetch_new_fills(
@@ -84,7 +86,9 @@ async def fetch_new_fills(
             raise answer
         else:
             fills[symbol] = answer
-    return Fetched(reasons, balances, fills, errors, listings, state.unvalued)
+    held = sorted(find_held(balances, account.quote_asset))
+    unlisted = tuple(asset for asset in held if f"{asset}/{account.quote_asset}" not in listings)
+    return Fetched(reasons, balances, fills, errors, listings, state.unvalued, unlisted)
 
 
 def book_fills(fetched: Fetched, market: MarketFacts, quotes: Quotes) -> tuple[list[BookedFill], list[BookedFill]]:

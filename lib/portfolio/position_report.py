@@ -118,6 +118,17 @@ def describe_import(account: str, asked: Sequence[str], booked: Booked) -> list[
     return items
 
 
+def describe_unlisted(account: str, assets: Sequence[str]) -> list[Item]:
+    """Return an item that names the assets held whose symbol is not listed, if there are any."""
+    if not assets:
+        return []
+    detail = (
+        f"{', '.join(assets)} held without a known market against the quote asset: no fills of it are imported, so it "
+        "is in no position and nothing watches it. It is asked for as soon as sync_market_data finds it listed."
+    )
+    return [Item(name=f"{account} unlisted", status=Status.SKIPPED, detail=detail)]
+
+
 def _describe_symbol(account: str, symbol: str, booked: Booked) -> Item:
     name = f"{account} {symbol}{FILLS}"
     if symbol in booked.errors:

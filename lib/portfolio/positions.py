@@ -10,7 +10,14 @@ from lib.notifications.outbox import Outbox
 from lib.portfolio.bookkeeping import Booked, book_import
 from lib.portfolio.failed_imports import tell_of_failed_imports
 from lib.portfolio.imports import Fetched, fetch_new_fills
-from lib.portfolio.position_report import FILLS, PositionsUpdate, describe_import, line_of, lines_of_closed
+from lib.portfolio.position_report import (
+    FILLS,
+    PositionsUpdate,
+    describe_import,
+    describe_unlisted,
+    line_of,
+    lines_of_closed,
+)
 from lib.portfolio.pricing import price_positions
 from lib.portfolio.quotes import PriceSource, Quotes, fetch_quotes
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
@@ -68,6 +75,7 @@ async def update_positions(
     booked, held, priced = _store(account, store, market, fetched, quotes, clock)
     if fetched is not None:
         items += describe_import(account, tuple(fetched.reasons), booked)
+        items += describe_unlisted(account, fetched.unlisted)
     items += priced
     tell_of_failed_imports(items, outbox, clock.now())
     return PositionsUpdate(

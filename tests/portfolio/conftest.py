@@ -74,6 +74,19 @@ class Desk:
             result = connection.execute(text(statement), parameters)
             return list(result) if result.returns_rows else []
 
+    def list_symbol(self, symbol: str) -> None:
+        """Make the exchange known to list the symbol."""
+        base, _, quote = symbol.partition("/")
+        self.query(
+            "INSERT INTO symbols (name, base, quote, asset_group, status, price_step, quantity_step, min_quantity,"
+            " min_notional, status_since, refreshed_at)"
+            " VALUES (:symbol, :base, :quote, 'other', 'trading', 0.01, 0.001, 0.001, 5, :now, :now)",
+            symbol=symbol,
+            base=base,
+            quote=quote,
+            now=self.clock.now(),
+        )
+
     def messages(self) -> list[Row[Any]]:
         return self.query("SELECT * FROM notifications ORDER BY notification_id")
 
@@ -91,16 +104,7 @@ def desk(database_url: str) -> Iterator[Desk]:
     )
     desk.store.ensure_account(Account(ACCOUNT, AccountKind.LIVE, "hand", "USDT"), clock.now())
     for symbol in LISTED:
-        base, _, quote = symbol.partition("/")
-        desk.query(
-            "INSERT INTO symbols (name, base, quote, asset_group, status, price_step, quantity_step, min_quantity,"
-            " min_notional, status_since, refreshed_at)"
-            " VALUES (:symbol, :base, :quote, 'other', 'trading', 0.01, 0.001, 0.001, 5, :now, :now)",
-            symbol=symbol,
-            base=base,
-            quote=quote,
-            now=clock.now(),
-        )
+        desk.list_symbol(symbol)
     desk.exchange.price(SOL="100", BNB="600", ADA="0.5", DOGE="0.1")
     yield desk
     engine.dispose()

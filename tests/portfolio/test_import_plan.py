@@ -75,6 +75,14 @@ def test_symbols_never_asked_are_all_asked() -> None:
     assert plan({}, {}, asked_at={}) == dict.fromkeys(UNIVERSE, "first import")
 
 
+def test_a_listed_asset_that_is_held_and_was_never_asked_is_asked_however_long_ago_it_moved() -> None:
+    held = {"SOL": "1", "DOGE": "7", "LDUSDT": "1", "USDT": "5"}
+    assert plan(held, held) == {"DOGE/USDT": "first import"}
+    asked_at = {symbol: at(100) for symbol in (*UNIVERSE, "DOGE/USDT")}
+    assert plan(held, held, asked_at=asked_at) == {}
+    assert plan({"DOGE": "0"}, {"DOGE": "0"}) == {}
+
+
 def test_fifty_symbols_asked_longest_ago_are_asked_a_run() -> None:
     many = tuple(f"A{number:03}/USDT" for number in range(120))
     state = ImportState(asked_at={symbol: at(-number) for number, symbol in enumerate(many)})

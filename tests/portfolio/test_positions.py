@@ -130,6 +130,21 @@ async def test_a_symbol_outside_the_universe_is_imported_when_its_holding_change
     assert [line.symbol for line in result.positions] == ["DOGE/USDT"]
 
 
+async def test_what_was_bought_before_its_listing_is_known_is_named_and_imported_once_it_is(desk: Desk) -> None:
+    await desk.update()
+    desk.exchange.trade("buy", "1000", "0.01", symbol="PEPE/USDT")
+    desk.exchange.price(PEPE="0.01")
+    for _ in range(4):
+        desk.clock.pass_time(minutes=5)
+        (item,) = [item for item in (await desk.update()).items if item.name == "demo unlisted"]
+        assert item.detail.startswith("PEPE held without a known market")
+    desk.list_symbol("PEPE/USDT")
+    desk.clock.pass_time(minutes=5)
+    result = await desk.update()
+    assert [line.symbol for line in result.positions] == ["PEPE/USDT"]
+    assert "demo unlisted" not in {item.name for item in result.items}
+
+
 async def test_one_symbols_failure_leaves_the_others_and_is_asked_again(desk: Desk) -> None:
     await desk.update()
     desk.clock.pass_time(minutes=5)
