@@ -13,6 +13,7 @@ from lib.market.timeframes import width_of
 from lib.portfolio.stores import Listing
 from lib.results import Item, Status, failed_item
 from lib.strategy.evaluation import View, describe_stale, evaluate, filter_by_sentiment
+from lib.strategy.quorum import find_obstacle
 from lib.strategy.roster import Roster
 from lib.strategy.stores import SentimentStore, Signal, SignalKey
 
@@ -57,9 +58,13 @@ class Round:
 
     def find_missing(self, known: Collection[SignalKey]) -> dict[str, list[str]]:
         """Return the symbols that each strategy has not spoken about; those that do not trade are left out."""
-        trading = [symbol for symbol in self.symbols if self.find_halt(symbol) is None]
+        trading = self.find_trading()
         spoken = {(key.strategy, key.symbol) for key in known}
         return {name: [one for one in trading if (name, one) not in spoken] for name in self.roster.enrolled}
+
+    def find_trading(self) -> list[str]:
+        """Return the symbols that are not known to be halted or delisted."""
+        return [symbol for symbol in self.symbols if self.find_halt(symbol) is None]
 
     def find_halt(self, symbol: str) -> str | None:
         """Return why nothing is said of a symbol that does not trade; None for one that does, or is not known."""
@@ -93,12 +98,28 @@ def decide_missing(
     if wanted := {symbol for symbols in missing.values() for symbol in symbols}:
         view = a_round.load_view()
         stale = {one: _describe_stale(a_round, view, one, settle) for one in wanted if not view.has_candle(one)}
-    signals, failed = _evaluate(a_round, {name: [one for one in missing[name] if one not in stale] for name in missing})
+    there = {name: [one for one in symbols if one not in stale] for name, symbols in missing.items()}
+    waiting = _find_waiting(a_round, there, settle)
+    signals, failed = _evaluate(a_round, {name: there[name] for name in there if name not in waiting})
     if news is not None:
         signals = filter_by_sentiment(signals, news.store, news.least)
     new = {signal.key.symbol for signal in signals}
     items = [stale.get(symbol) or _describe(a_round, symbol, symbol in new, known) for symbol in a_round.symbols]
-    return signals, [*failed, *(item for item in items if item is not None)]
+    return signals, [*failed, *waiting.values(), *(item for item in items if item is not None)]
+
+
+def _find_waiting(a_round: Round, missing: Mapping[str, Sequence[str]], settle: timedelta) -> dict[str, Item]:
+    """Return the strategies that read the whole market while too little of it is there, each with its item."""
+    waiting = {}
+    is_settling = a_round.age <= settle
+    for name, symbols in missing.items():
+        if not symbols or not a_round.roster.enrolled[name].strategy.reads_market:
+            continue
+        obstacle = find_obstacle(a_round.load_view(), a_round.find_trading(), is_settling=is_settling)
+        if obstacle is not None:
+            status = Status.SKIPPED if is_settling else Status.PARTIAL
+            waiting[name] = Item(name=name, status=status, detail=obstacle)
+    return waiting
 
 
 def _evaluate(a_round: Round, missing: Mapping[str, Sequence[str]]) -> tuple[list[Signal], list[Item]]:

@@ -42,6 +42,12 @@ class View:
         candles = self.shelf.candles
         return bool(np.isfinite(candles.close[candles.row_of(symbol), -1]))
 
+    def is_late(self, symbol: str) -> bool:
+        """Whether the symbol has the candle before, but not the one that just closed."""
+        return not self.has_candle(symbol) and self.find_newest(symbol) == self.opened_at - width_of(
+            self.shelf.candles.timeframe
+        )
+
     def find_newest(self, symbol: str) -> datetime | None:
         """Return the open time of the symbol's newest candle in the view."""
         candles = self.shelf.candles

@@ -27,6 +27,7 @@ class IndexMomentum(Strategy):
     """
 
     name: ClassVar[str] = "index_momentum"
+    reads_market: ClassVar[bool] = True
 
     period: int = bounded(50, 10, 200, step=10)
 

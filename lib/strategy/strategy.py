@@ -75,6 +75,7 @@ class Strategy(BaseModel, ABC):
 
     Attributes:
         name: As in tables and settings: "trend_following".
+        reads_market: Whether what it says of one symbol depends on the others; then it waits for their candles.
         atr_period: Candles of the average true range that stop and target are measured in.
         stop_atr: Distance of the stop loss, in average true ranges.
         target_atr: Distance of the take profit, in average true ranges.
@@ -83,6 +84,7 @@ class Strategy(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
+    reads_market: ClassVar[bool] = False
 
     atr_period: int = bounded(14, 7, 28, step=7)
     stop_atr: float = bounded(2.0, 1.0, 4.0, step=0.5)
