@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal, localcontext
 
 from lib.balances.alerts import write_break_opened, write_break_resolved
-from lib.balances.breaks import Break, BreakState, Tolerance, find_differences, judge_breaks
+from lib.balances.breaks import Break, BreakState, Difference, Tolerance, find_differences, judge_breaks
 from lib.balances.causes import guess_causes
 from lib.balances.picture import BalanceOptions, Picture
 from lib.balances.reading import may_pass
 from lib.balances.stores import AccountRecords, Opening
 from lib.portfolio.money import EXACT
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison has found.
+
+    Attributes:
+        breaks: Those that are suspected or open now.
+        unexplained: The differences that are neither profit nor loss, because nothing explains them yet.
+    """
+
+    breaks: tuple[Break, ...] = ()
+    unexplained: tuple[Difference, ...] = ()
 
 
 def compare_holdings(
@@ -21,11 +34,13 @@ def compare_holdings(
     expected: Mapping[str, Decimal],
     steps: Mapping[str, Decimal],
     options: BalanceOptions,
-) -> tuple[Break, ...]:
+) -> Comparison:
     """Find, carry on and resolve the breaks of an account, and tell people of those that open or are resolved.
 
     The fills of what is suspected are asked for again by the next import, in whichever chain, before it can be judged.
-    Nothing is judged while the cash flows cannot be read for a passing reason: a deposit would look like a break.
+    Nothing is judged while the cash flows cannot be read for a passing reason: a deposit would look like a break. But
+    while they cannot be read, for whatever reason, every difference is unexplained, also of what is uncertain: each may
+    be a deposit, which must not be a profit first and a fall once it is told.
 
     Args:
         records: The account's, open for writing.
@@ -33,13 +48,8 @@ def compare_holdings(
         expected: Holdings by asset, by the ledger.
         steps: The smallest tradable quantity of each asset.
         options: The operator's.
-
-    Returns:
-        Those that are suspected or open now.
     """
     before = records.load_breaks()
-    if may_pass(picture.reading.flows_error):
-        return tuple(before.values())
     prices = {asset: price.price for asset, price in picture.prices.items()}
     differences = find_differences(
         expected,
@@ -47,6 +57,20 @@ def compare_holdings(
         prices,
         Tolerance(steps, options.tolerance_quote, before.keys()),
     )
+    if may_pass(picture.reading.flows_error):
+        return Comparison(tuple(before.values()), tuple(differences))
+    active = _judge(records, picture, before, differences, options)
+    flows_known = picture.reading.flows_error is None
+    return Comparison(active, tuple(one.difference for one in active) if flows_known else tuple(differences))
+
+
+def _judge(
+    records: AccountRecords,
+    picture: Picture,
+    before: Mapping[str, Break],
+    differences: Sequence[Difference],
+    options: BalanceOptions,
+) -> tuple[Break, ...]:
     judgement = judge_breaks(
         picture.owner.name,
         before,

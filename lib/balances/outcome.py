@@ -82,12 +82,20 @@ def _tell_comparison(picture: Picture, outcome: Outcome) -> Item:
             return Item(name=name, status=Status.SKIPPED, detail=detail)
         return Item(name=name, status=Status.OK, detail="what is held now is where expected holdings begin")
     if may_pass(picture.reading.flows_error):
-        return Item(name=name, status=Status.SKIPPED, detail="not compared: the cash flows could not be read")
+        return Item(name=name, status=Status.SKIPPED, detail=_tell_outage(picture, outcome.snapshot))
     uncertain = ", ".join(sorted(picture.uncertain))
     if uncertain:
         detail = f"{uncertain} not compared: moved while they were read, or their fills are not known"
         return Item(name=name, status=Status.SKIPPED, detail=detail)
     return Item(name=name, status=Status.OK, detail="compared" if outcome.breaks else "agrees with the exchange")
+
+
+def _tell_outage(picture: Picture, snapshot: Snapshot | None) -> str:
+    detail = "not compared: the cash flows could not be read"
+    if snapshot is None or not snapshot.unexplained_value:
+        return detail
+    value = format_money(snapshot.unexplained_value, picture.owner.quote_asset)
+    return f"{detail}; {value} that differ from it are in no profit or loss meanwhile"
 
 
 def _tell_break(one: Break, quote_asset: str) -> Item:

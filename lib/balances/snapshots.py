@@ -20,7 +20,7 @@ class Snapshot:
         positions_value: Open positions, as far as they are held, at their last price.
         other_value: Everything else that has a price.
         equity: The sum of the four.
-        unexplained_value: What `equity` has more (negative: less) than the ledger explains: the breaks, at their price.
+        unexplained_value: What `equity` has more (negative: less) than the ledger explains: the differences, valued.
         unrealized_pnl: Of the open positions; a loss is negative.
         realized_pnl: Of everything ever sold; a loss is negative.
         day_flows: Deposits less withdrawals since the UTC day's first snapshot, at their value when booked.

@@ -8,8 +8,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
-from lib.balances.breaks import Break, BreakState
-from lib.balances.comparison import compare_holdings, find_expected
+from lib.balances.breaks import BreakState
+from lib.balances.comparison import Comparison, compare_holdings, find_expected
 from lib.balances.flows import merge_flows
 from lib.balances.lines import line_of_balance, lines_of_assets, lines_of_breaks, lines_of_flows
 from lib.balances.outcome import Outcome, list_items
@@ -51,7 +51,7 @@ async def sync_account_balance(
       Without any prices nothing is valued, and the item fails; what has no price is named, never zero in silence.
     * Expected holdings are those of the first comparison, changed by all fills and cash flows since. A difference that
       outlasts the settling time is a break: stored, told once, and told again when it is gone. Meanwhile its value
-      counts neither as profit nor as loss.
+      counts neither as profit nor as loss, and so does every difference while the cash flows cannot be read.
 
     Args:
         account: Name of a registered account.
@@ -158,17 +158,17 @@ def _keep(
     records.save_flows(changed, picture.run_at)
     if reading.flows_error is None:
         records.save_flows_asked(reading.read_at)
-    breaks: Sequence[Break] = ()
+    found = Comparison()
     if opening is not None:
         expected = find_expected(records, opening)
         picture = _price_missing(picture, expected, options)
-        breaks = compare_holdings(records, picture, expected, _load_steps(expected, picture, market), options)
+        found = compare_holdings(records, picture, expected, _load_steps(expected, picture, market), options)
     elif (begun := reading.to_opening()) is not None:
         records.save_opening(begun, picture.owner.quote_asset)
     snapshot = None
     if picture.quotes.error is None:
-        snapshot = take_snapshot(records, picture, opening, breaks, market)
-    return Outcome(len(changed), opening is not None, breaks, snapshot)
+        snapshot = take_snapshot(records, picture, opening, found.unexplained, market)
+    return Outcome(len(changed), opening is not None, found.breaks, snapshot)
 
 
 def _price_missing(picture: Picture, expected: Collection[str], options: BalanceOptions) -> Picture:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from decimal import Decimal, localcontext
 
-from lib.balances.breaks import Break
+from lib.balances.breaks import Difference
 from lib.balances.flows import value_flows
 from lib.balances.picture import Picture
 from lib.balances.snapshots import Snapshot, calc_day_pnl
@@ -19,7 +19,11 @@ ZERO = Decimal(0)
 
 
 def take_snapshot(
-    records: AccountRecords, picture: Picture, opening: Opening | None, breaks: Iterable[Break], market: MarketFacts
+    records: AccountRecords,
+    picture: Picture,
+    opening: Opening | None,
+    unexplained: Iterable[Difference],
+    market: MarketFacts,
 ) -> Snapshot:
     """Store a snapshot of the account, the cash flows that it is the first to contain, and the prices it used.
 
@@ -27,12 +31,12 @@ def take_snapshot(
         records: The account's, open for writing.
         picture: What was read, with prices.
         opening: Where expected holdings begin; earlier flows are in no snapshot's change.
-        breaks: Suspected and open ones.
+        unexplained: What the account holds otherwise than the ledger explains.
         market: Stored candles, for the value of flows at their time.
     """
     if opening is not None:
         _count_flows(records, picture, opening, market)
-    now = _measure(records, picture, breaks)
+    now = _measure(records, picture, unexplained)
     start = records.load_day_start(now.at)
     if start is not None:
         flows = records.load_capital(start.at, now.at)
@@ -62,7 +66,7 @@ def _count_flows(records: AccountRecords, picture: Picture, opening: Opening, ma
     records.save_flows(counted, picture.run_at)
 
 
-def _measure(records: AccountRecords, picture: Picture, breaks: Iterable[Break]) -> Snapshot:
+def _measure(records: AccountRecords, picture: Picture, differences: Iterable[Difference]) -> Snapshot:
     state = build_state(
         picture.owner,
         balances=picture.reading.balances,
@@ -72,7 +76,7 @@ def _measure(records: AccountRecords, picture: Picture, breaks: Iterable[Break])
     )
     with localcontext(EXACT):
         unexplained = sum(
-            (one.difference.amount * picture.prices[one.asset].price for one in breaks if one.asset in picture.prices),
+            (one.amount * picture.prices[one.asset].price for one in differences if one.asset in picture.prices),
             ZERO,
         )
         positions = sum(state.market_values.values(), ZERO)
