@@ -40,7 +40,10 @@ class AccountRecords(Protocol):
         ...
 
     def load_uncounted(self, after: datetime) -> Sequence[ValuedFlow]:
-        """Return the booked flows after that instant that no snapshot contains yet."""
+        """Return the booked flows that no snapshot contains yet: those after that instant, and an operator's.
+
+        A break is named by its full minute, which may be the one in which expected holdings begin.
+        """
         ...
 
     def save_flows(self, flows: Sequence[ValuedFlow], now: datetime) -> None:
@@ -56,7 +59,10 @@ class AccountRecords(Protocol):
         ...
 
     def load_changes(self, after: datetime) -> Mapping[str, Decimal]:
-        """Return by asset what all fills and booked flows after that instant have added (negative: taken)."""
+        """Return by asset what all fills and booked flows after that instant, and an operator's, have added.
+
+        Negative: taken.
+        """
         ...
 
     def load_breaks(self) -> Mapping[str, Break]:

@@ -249,6 +249,19 @@ async def test_a_deposit_that_no_history_tells_is_no_profit_before_and_after_it_
         desk.classify("USDT", FlowKind.DEPOSIT)
 
 
+async def test_a_deposit_in_the_minute_in_which_expected_holdings_begin_is_no_profit_either(desk: Desk) -> None:
+    await desk.sync(seconds=20)
+    desk.move("USDT", "5000", told=False)
+    for minutes in (0, 15):
+        await desk.sync(seconds=10, minutes=minutes)
+    assert [(row.state, row.first_seen_at) for row in desk.breaks()] == [("open", MORNING)]
+    desk.classify("USDT", FlowKind.DEPOSIT)
+    for _ in range(2):
+        result = await desk.sync(minutes=15)
+    assert (result.breaks, desk.last().unexplained_value) == ((), 0)
+    assert (desk.last().day_flows, desk.last().day_pnl) == (5_000, 0)
+
+
 async def test_interest_is_profit_once_it_is_classified(desk: Desk) -> None:
     await desk.sync()
     desk.clock.pass_time(minutes=5)

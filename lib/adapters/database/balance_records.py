@@ -29,7 +29,7 @@ from lib.adapters.database.notifications import record_message
 from lib.adapters.database.portfolio_books import IMPORTS
 from lib.adapters.database.portfolio_rows import POSITIONS
 from lib.balances.breaks import Break, BreakState, Judgement
-from lib.balances.flows import RETURNED, FlowKind, ValuedFlow
+from lib.balances.flows import RETURNED, FlowKind, FlowSource, ValuedFlow
 from lib.balances.snapshots import Snapshot
 from lib.balances.stores import Opening
 from lib.notifications.messages import Message
@@ -69,7 +69,8 @@ class DatabaseRecords:
 
     def load_uncounted(self, after: datetime) -> Sequence[ValuedFlow]:
         """See `AccountRecords`."""
-        waits = FLOWS.c.is_booked & FLOWS.c.counted_at.is_(None) & (FLOWS.c.at > after)
+        is_later = (FLOWS.c.at > after) | (FLOWS.c.source == FlowSource.OPERATOR.value)
+        waits = FLOWS.c.is_booked & FLOWS.c.counted_at.is_(None) & is_later
         return [to_flow(row) for row in self._connection.execute(select(FLOWS).where(self._owns(FLOWS), waits))]
 
     def save_flows(self, flows: Sequence[ValuedFlow], now: datetime) -> None:
