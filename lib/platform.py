@@ -16,7 +16,7 @@ from lib.market.stores import SyncStore
 from lib.news.feeds import FeedFetcher
 from lib.news.stores import NewsStore, SentimentStore
 from lib.notifications.channels import Subscriber
-from lib.notifications.sending import NotificationStore
+from lib.notifications.outbox import NotificationStore
 from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import BookSource, Clock, Exchange, ExchangeAccount

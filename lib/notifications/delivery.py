@@ -13,7 +13,16 @@ from datetime import datetime, timedelta
 from lib.errors import DatabaseUnavailable
 from lib.notifications.channels import Answer, Subscriber
 from lib.notifications.layout import find_next, lay_out
-from lib.notifications.outbox import STUCK_AFTER, Backlog, Delivery, DeliveryQueue, DeliveryState, Settlement
+from lib.notifications.outbox import (
+    STUCK_AFTER,
+    Backlog,
+    Delivery,
+    DeliveryQueue,
+    DeliveryState,
+    NotificationStore,
+    Settlement,
+)
+from lib.notifications.refusals import tell_refused
 from lib.notifications.routing import escalate, route_new
 from lib.notifications.settling import FIRST_BACKOFF, GIVE_UP_AFTER, Attempt, give_up_doubtful, settle
 from lib.ports import Clock
@@ -59,30 +68,31 @@ class ChannelReport:
 
 
 def deliver_due(
-    queue: DeliveryQueue, subscribers: Sequence[Subscriber], clock: Clock, pace: Pace | None = None
+    store: NotificationStore, subscribers: Sequence[Subscriber], clock: Clock, pace: Pace | None = None
 ) -> list[ChannelReport]:
     """Send what is due, on all channels at once: on each, urgent messages first, then by age.
 
     Two processes may do so at once: each message goes to each channel once. A message whose sender was killed between
-    sending and recording is repeated and says so. Nothing is raised for a channel that fails; its messages wait.
+    sending and recording is repeated and says so. Nothing is raised for a channel that fails; its messages wait. When
+    one refuses us until a person mends it, the others are told.
 
     Raises:
         DatabaseUnavailable: What was sent and could not be recorded is in doubt; the next pass repeats it.
     """
     pace = pace or Pace()
     now = clock.now()
-    route_new(queue, subscribers, now)
+    route_new(store, subscribers, now)
     budget, patience = timedelta(seconds=pace.budget_seconds), timedelta(seconds=pace.escalation_seconds)
-    escalate(queue, subscribers, now, patience)
+    escalate(store, subscribers, now, patience)
     names = [subscriber.name for subscriber in subscribers]
-    queue.give_up_abandoned(names, now - GIVE_UP_AFTER, "the channel is no longer configured")
+    store.give_up_abandoned(names, now - GIVE_UP_AFTER, "the channel is no longer configured")
     if not subscribers:
         return []
-    passes = {each.name: _Pass(queue, each, clock, pace) for each in subscribers}
+    passes = {each.name: _Pass(store, each, clock, pace) for each in subscribers}
     due = frozenset(names)
     while due:
         _run_passes([passes[name] for name in names if name in due], clock.now() + budget)
-        due = escalate(queue, subscribers, clock.now(), patience)
+        due = tell_refused(store, subscribers, clock.now()) | escalate(store, subscribers, clock.now(), patience)
     return [each.report for each in passes.values()]
 
 

@@ -59,7 +59,7 @@ class Delivery:
         parts_sent: How many of the message's parts the channel has confirmed.
         doubts: How often the next part was sent without an answer, because it was lost or the sender died; above 0 it
             may have arrived.
-        refusals: How often the channel refused us, or the next files.
+        refusals: How often in a row the channel refused us; once people have the text, how often the files failed.
         text_sent: People have the whole text; only files remain.
     """
 
@@ -112,11 +112,13 @@ class Route:
         state: How far it is there.
         since: How long the channel has had it. Where it failed on the channels chosen first, people have been without
             it since it was written, which counts.
+        refused: The channel takes nothing until a person mends it, so nobody waits for it.
     """
 
     channel: str
     state: DeliveryState
     since: datetime
+    refused: bool = False
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,7 @@ class Backlog:
         resume_at: Not before; a sender at work has until then, if it is not dead.
         reason: Why the last attempt failed; empty when there was none.
         passed_by: How many of them nobody waits for, because others went through meanwhile or people have the text.
+        refused: The channel refused us when we last tried; `reason` then says so.
     """
 
     waiting: int
@@ -136,6 +139,7 @@ class Backlog:
     resume_at: datetime
     reason: str
     passed_by: int = 0
+    refused: bool = False
 
     @property
     def is_blocked(self) -> bool:
@@ -206,3 +210,7 @@ class DeliveryQueue(Protocol):
     def load_undelivered(self, since: datetime, limit: int) -> Sequence[Undelivered]:
         """Return messages created since that no channel has confirmed, urgent first, then newest first."""
         ...
+
+
+class NotificationStore(Outbox, DeliveryQueue, Protocol):
+    """The outbox with both its sides."""

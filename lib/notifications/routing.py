@@ -20,17 +20,18 @@ def sort_by_escalation(subscribers: Sequence[Subscriber]) -> list[Subscriber]:
     return sorted(subscribers, key=lambda subscriber: (subscriber.order, subscriber.name))
 
 
-def route_new(queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime) -> int:
-    """Give every new message to the channels that want it; returns how many messages there were.
+def route_new(queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: datetime) -> frozenset[str]:
+    """Give every new message to the channels that want it; returns the channels that got some.
 
     A message is routed once, with the channels of that moment: a channel added later gets no old messages, and one
     that was recorded while there was no channel stays undelivered.
     """
-    routed = 0
+    chosen: set[str] = set()
     while batch := queue.load_unrouted(BATCH):
-        queue.save_routes({key: find_channels(message, subscribers) for key, message in batch.items()}, now)
-        routed += len(batch)
-    return routed
+        routes = {key: find_channels(message, subscribers) for key, message in batch.items()}
+        queue.save_routes(routes, now)
+        chosen.update(*routes.values())
+    return frozenset(chosen)
 
 
 def find_channels(message: Message, subscribers: Sequence[Subscriber]) -> list[str]:
@@ -94,8 +95,8 @@ def _find_escalations(
 def find_escalation(routes: Sequence[Route], order: Sequence[str], after: timedelta) -> Escalation | None:
     """Return where an urgent message goes next unless it is delivered before, or None.
 
-    Beginning with the first channel in `order` that has it: one that has not delivered `after` this long, or gave up,
-    passes it to the next, whether that one subscribed to it or not.
+    Beginning with the first channel in `order` that has it: one that has not delivered `after` this long, gave up, or
+    refuses us, passes it to the next, whether that one subscribed to it or not.
     """
     held = {route.channel: route for route in routes}
     first = next((place for place, name in enumerate(order) if name in held), 0)
@@ -106,6 +107,6 @@ def find_escalation(routes: Sequence[Route], order: Sequence[str], after: timede
             return Escalation(name, due_at)
         if route.state is DeliveryState.DELIVERED:
             return None
-        if route.state is not DeliveryState.FAILED:
+        if route.state is not DeliveryState.FAILED and not route.refused:
             due_at = max(due_at, route.since + after)
     return None

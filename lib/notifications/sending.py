@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from tabulate import tabulate
 
 from lib.notifications.channels import Subscriber
 from lib.notifications.delivery import ChannelReport, Pace, deliver_due
 from lib.notifications.messages import Message
-from lib.notifications.outbox import DeliveryQueue, Outbox, Undelivered
+from lib.notifications.outbox import NotificationStore, Undelivered
 from lib.ports import Clock
 from lib.results import Item, Status, TaskResult, calc_status
 
@@ -22,10 +21,6 @@ SHOWN_FOR = timedelta(days=3)
 MAX_SHOWN = 20
 MAX_LOGGED = 5
 logger = logging.getLogger(__name__)
-
-
-class NotificationStore(Outbox, DeliveryQueue, Protocol):
-    """The outbox with both its sides."""
 
 
 class NotificationsResult(TaskResult):

@@ -11,7 +11,9 @@ from lib.notifications.outbox import Delivery, DeliveryState, Settlement
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
 LONGEST_POSTPONEMENT = timedelta(hours=1)  # a broken Retry-After must not silence a channel for years
-MAX_REFUSALS = 5
+# A refusal is the channel's, not the message's: what waits is kept while a person mends that, as through an outage.
+FIRST_REFUSED_PAUSE = timedelta(seconds=30)
+LONGEST_REFUSED_PAUSE = timedelta(minutes=10)
 MAX_FILE_FAILURES = 12  # half an hour; people have the text, and each attempt uploads everything again
 # What may have arrived is not repeated for days. The waits grow faster than a failure's, because a channel whose
 # answers get lost is mostly one that is down, and few repeats must last until it is up.
@@ -58,8 +60,8 @@ def settle(attempt: Attempt, outcome: SendOutcome) -> Settlement:
         case Answer.UNAVAILABLE:
             return _retry_or_give_up(attempt, outcome, kept)
         case Answer.REFUSED:
-            refused = replace(kept, refusals=delivery.refusals + 1, next_attempt_at=now + calc_backoff(attempt))
-            return _give_up(refused) if refused.refusals >= MAX_REFUSALS else refused
+            refused = _retry_or_give_up(attempt, outcome, replace(kept, refusals=delivery.refusals + 1))
+            return replace(refused, next_attempt_at=now + calc_refused_pause(attempt))
         case Answer.REJECTED:
             # With files it may be they that are not taken; alone, the text may pass.
             return _give_up(kept) if attempt.covers == 1 else _retry_or_give_up(attempt, outcome, kept)
@@ -79,22 +81,30 @@ def describe_doubt(doubts: int) -> str:
 
 def calc_backoff(attempt: Attempt) -> timedelta:
     """Return the wait after a failure: 5 s, doubled with each further one up to 5 minutes, plus up to a fifth."""
-    failures = max(1, attempt.delivery.failures)
-    wait = min(FIRST_BACKOFF * (1 << min(failures - 1, 10)), LONGEST_BACKOFF)
-    return wait * (1 + attempt.jitter / 5)
+    return _double(FIRST_BACKOFF, LONGEST_BACKOFF, attempt.delivery.failures, attempt.jitter)
+
+
+def calc_refused_pause(attempt: Attempt) -> timedelta:
+    """Return the wait after a refusal: 30 s, doubled with each in a row up to 10 minutes, plus up to a fifth."""
+    return _double(FIRST_REFUSED_PAUSE, LONGEST_REFUSED_PAUSE, attempt.delivery.refusals + 1, attempt.jitter)
+
+
+def _double(first: timedelta, longest: timedelta, count: int, jitter: float) -> timedelta:
+    doublings = min(max(1, count) - 1, 10)
+    return min(first * (1 << doublings), longest) * (1 + jitter / 5)
 
 
 def _keep(delivery: Delivery, now: datetime, reason: str) -> Settlement:
     state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.PENDING
-    counts = (delivery.parts_sent, delivery.doubts, delivery.refusals)
-    return Settlement(state, *counts, now, reason, delivery.text_sent)
+    refusals = delivery.refusals if delivery.text_sent else 0  # any other answer ends a row of refusals
+    return Settlement(state, delivery.parts_sent, delivery.doubts, refusals, now, reason, delivery.text_sent)
 
 
 def _retry_or_give_up(attempt: Attempt, outcome: SendOutcome, kept: Settlement) -> Settlement:
     delivery, now = attempt.delivery, attempt.now
-    failed = replace(
-        kept, doubts=delivery.doubts + outcome.doubtful, refusals=delivery.refusals + int(delivery.text_sent)
-    )
+    failed = replace(kept, doubts=delivery.doubts + outcome.doubtful)
+    if delivery.text_sent:
+        failed = replace(failed, refusals=delivery.refusals + 1)
     if failed.doubts >= MAX_DOUBTS:
         return _give_up(replace(failed, reason=f"{describe_doubt(failed.doubts)} ({outcome.reason})"))
     if delivery.text_sent and failed.refusals >= MAX_FILE_FAILURES:

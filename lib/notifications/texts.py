@@ -7,6 +7,8 @@ from datetime import datetime
 from lib.errors import OperatorError
 from lib.notifications.cleaning import clean_text
 from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.outbox import Backlog
+from lib.results import render_count
 
 FAMILIES = {
     MessageType.SIGNAL: "🚀",
@@ -84,6 +86,31 @@ def write_clock_off(exchange: str, offset_ms: int, *, at: datetime) -> Message:
     headline = f"Clock {abs(offset_ms)} ms {direction}"
     key = f"clock:{exchange}:{at:%Y-%m-%d}"
     return compose(MessageType.OPERATIONS, Severity.WARNING, headline, body, key=key, at=at)
+
+
+def write_channel_refused(channel: str, backlog: Backlog, *, at: datetime) -> Message:
+    """Return the urgent message that a channel takes nothing until a person mends something.
+
+    Its key names the day of the oldest message that waits there: what lasts is told once, and what comes and goes at
+    most once a day.
+
+    Args:
+        channel: Its name.
+        backlog: What waits for it, and the reason with the remedy.
+        at: When, UTC.
+    """
+    waiting = (
+        f"{render_count(backlog.waiting, 'messages')} for it, the oldest of {backlog.oldest_at:%Y-%m-%d %H:%M} UTC"
+    )
+    body = (
+        f"{backlog.reason.rstrip('.')}.\nWaiting: {waiting}. Urgent ones go to the next channel at once.\n"
+        f"What to do: mend that within three days (FKS_CHANNELS__{channel.upper()}__URL). The next runs then deliver "
+        "what waits; what is older is given up."
+    )
+    key = f"channel refused:{channel}:{backlog.oldest_at:%Y-%m-%d}"
+    return compose(
+        MessageType.OPERATIONS, Severity.URGENT, f"Channel refuses messages: {channel}", body, key=key, at=at
+    )
 
 
 def write_import_failed(what: str, error: str, *, at: datetime) -> Message:

@@ -112,22 +112,6 @@ def test_a_used_up_allowance_is_waited_for(post_office: PostOffice, webhooks: We
     assert titles(webhooks) == ["first", "second"]
 
 
-@pytest.mark.parametrize("status", [401, 404])
-def test_a_revoked_webhook_is_given_up_after_five_attempts_and_says_why(
-    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer, status: int
-) -> None:
-    revoked, working = post_office.subscribe("revoked", webhooks), post_office.subscribe("works", other_webhooks)
-    post_office.record("first")
-    webhooks.answer_next(status, times=5)
-
-    reports = post_office.deliver(revoked, working, seconds=600)
-
-    assert webhooks.requests == 5
-    assert [(title, f"{status}" in reason) for title, reason in reports[0].given_up] == [("first", True)]
-    assert {row.channel: row.state for row in post_office.rows()} == {"revoked": "failed", "works": "delivered"}
-    assert titles(other_webhooks) == ["first"]
-
-
 def test_a_message_that_discord_rejects_does_not_hold_up_the_next(
     post_office: PostOffice, webhooks: WebhookServer
 ) -> None:

@@ -119,21 +119,34 @@ def test_being_asked_to_wait_is_no_failure(post_office: PostOffice, webhooks: We
     assert result.items[0].detail == "1 waiting, next attempt 12:01:00 UTC"
 
 
-def test_a_message_given_up_is_reported_with_the_remedy_and_stays_visible(
-    post_office: PostOffice, webhooks: WebhookServer
-) -> None:
-    webhooks.answer_next(404, times=9)
+def test_a_message_given_up_is_reported_and_stays_visible(post_office: PostOffice, webhooks: WebhookServer) -> None:
+    webhooks.answer_next(400)
     discord = post_office.subscribe("discord", webhooks)
     post_office.record("first")
-    for _ in range(3):
-        with pytest.raises(AllItemsFailed, match="404: the webhook was deleted"):
-            send(post_office, discord)
-        post_office.clock.pass_by(minutes=5)
+
+    with pytest.raises(AllItemsFailed, match=r"1 given up \(first: Discord answered 400"):
+        send(post_office, discord)
 
     (lost,) = post_office.store.load_undelivered(post_office.clock.now().replace(hour=0), 10)
+    assert lost.reason.startswith("discord: Discord answered 400")
 
-    assert webhooks.requests == 5
-    assert lost.reason.startswith("discord: Discord answered 404")
+
+def test_a_channel_that_refuses_is_reported_in_each_run_with_the_remedy(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    webhooks.answer_next(404, times=100)
+    discord = post_office.subscribe("discord", webhooks)
+    post_office.record("first")
+    for minute in range(20):
+        with pytest.raises(AllItemsFailed, match=f"{1 + minute} waiting.*404: the webhook was deleted"):
+            send(post_office, discord)
+        post_office.record(f"urgent {minute}", severity=Severity.URGENT)  # goes first, and was not tried yet
+        post_office.clock.pass_by(minutes=1)
+
+    undelivered = post_office.store.load_undelivered(post_office.clock.now().replace(hour=0), 100)
+
+    assert len(undelivered) == 21
+    assert undelivered[-1].reason.startswith("discord: Discord answered 404")
 
 
 def test_no_secret_reaches_a_row_a_result_an_error_or_a_log(

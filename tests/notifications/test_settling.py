@@ -66,15 +66,35 @@ def test_a_time_in_the_past_means_now() -> None:
     assert settled.next_attempt_at == NOON
 
 
-def test_the_fifth_refusal_is_the_last() -> None:
-    refused = SendOutcome(Answer.REFUSED, "404")
-    assert settle_at_noon(refused, replace(FRESH, refusals=3)).state is DeliveryState.PENDING
-    assert settle_at_noon(refused, replace(FRESH, refusals=4)).state is DeliveryState.FAILED
+REFUSED = SendOutcome(Answer.REFUSED, "404")
 
 
-def test_an_hour_of_outage_does_not_count_as_refusals() -> None:
-    refused = settle_at_noon(SendOutcome(Answer.REFUSED, "404"), replace(FRESH, attempts=50))
-    assert refused.state is DeliveryState.PENDING
+@pytest.mark.parametrize(
+    ("refusals", "seconds"), [(0, 30), (1, 60), (2, 120), (3, 240), (4, 480), (5, 600), (400, 600)]
+)
+def test_a_refusal_keeps_the_message_and_the_pauses_grow_to_ten_minutes(refusals: int, seconds: int) -> None:
+    settled = settle_at_noon(REFUSED, replace(FRESH, refusals=refusals))
+
+    assert (settled.state, settled.reason, settled.refusals) == (DeliveryState.PENDING, "404", refusals + 1)
+    assert settled.next_attempt_at == NOON + timedelta(seconds=seconds)
+
+
+def test_refusals_of_more_than_three_days_end_as_an_outage_does() -> None:
+    old = make_message(created_at=NOON - timedelta(days=3, minutes=1))
+    settled = settle_at_noon(REFUSED, replace(FRESH, message=old, attempts=10, refusals=9))
+
+    assert settled.state is DeliveryState.FAILED
+    assert settled.reason == "given up after 10 attempts in 3 days: 404"
+
+
+@pytest.mark.parametrize("answer", [Answer.UNAVAILABLE, Answer.POSTPONED])
+def test_another_answer_ends_a_row_of_refusals(answer: Answer) -> None:
+    assert settle_at_noon(SendOutcome(answer, "503"), replace(FRESH, refusals=3)).refusals == 0
+
+
+def test_files_that_a_channel_refuses_are_given_up_when_people_have_the_text() -> None:
+    settled = settle_at_noon(REFUSED, replace(FRESH, text_sent=True, refusals=11))
+    assert (settled.state, settled.reason) == (DeliveryState.DELIVERED, "its files are not: 404")
 
 
 def test_a_rejected_message_is_given_up_at_once() -> None:

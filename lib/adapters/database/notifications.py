@@ -44,6 +44,8 @@ OVERTAKEN = f"""({STUCK} AND EXISTS (
 # People have its text, or may have had it twice: what fails of it is not worth that others wait.
 SPARE = f"((waiting.text_sent OR waiting.doubts >= {SPARE_AFTER_DOUBTS}) AND waiting.last_error <> '')"
 NOBODY_WAITS = f"({OVERTAKEN} OR {SPARE})"
+# The channel answered so when this message was last tried; only a person can mend it.
+REFUSED = "(waiting.refusals > 0 AND NOT waiting.text_sent)"
 STEPS_ASIDE = f"(({STUCK} AND :probing) OR {NOBODY_WAITS})"
 CLAIM = text(f"""
     UPDATE notification_deliveries AS taken
@@ -72,8 +74,8 @@ BACKLOG = text(f"""
         greatest(
             coalesce(max(next_attempt_at) FILTER (WHERE NOT {NOBODY_WAITS}), min(next_attempt_at)), max(claimed_until)
         ) AS resume_at,
-        (array_agg(last_error ORDER BY {NOBODY_WAITS}, priority, notification_id))[1] AS reason,
-        count(*) FILTER (WHERE {NOBODY_WAITS}) AS passed_by
+        (array_agg(last_error ORDER BY {NOBODY_WAITS}, NOT {REFUSED}, priority, notification_id))[1] AS reason,
+        count(*) FILTER (WHERE {NOBODY_WAITS}) AS passed_by, bool_or({REFUSED}) AS refused
     FROM notification_deliveries AS waiting JOIN notifications AS message USING (notification_id)
     WHERE state IN ('pending', 'in_doubt')
     GROUP BY channel
@@ -89,14 +91,17 @@ UNDELIVERED = text("""
     ORDER BY severity <> 'urgent', message.created_at DESC
     LIMIT :limit
 """)
-URGENT = text("""
+URGENT = text(f"""
     SELECT notification_id, channel, CASE WHEN text_sent THEN 'delivered' ELSE state END AS state,
         CASE WHEN last_error <> '' AND delivery.created_at = routed_at THEN message.created_at
-            ELSE delivery.created_at END AS since
+            ELSE delivery.created_at END AS since,
+        channel IN (
+            SELECT channel FROM notification_deliveries AS waiting
+            WHERE state IN ('pending', 'in_doubt') AND {REFUSED}) AS refused
     FROM notification_deliveries AS delivery JOIN notifications AS message USING (notification_id)
     WHERE severity = 'urgent' AND message.created_at >= :since
     ORDER BY notification_id
-""")
+""")  # noqa: S608 - made of constants of this module only
 
 
 class NotificationStore:
@@ -145,7 +150,7 @@ class NotificationStore:
         found: dict[int, list[Route]] = {}
         with database_errors("looking for stuck messages"), self._begin() as connection:
             for row in connection.execute(URGENT, {"since": since}):
-                route = Route(row.channel, DeliveryState(row.state), row.since)
+                route = Route(row.channel, DeliveryState(row.state), row.since, row.refused)
                 found.setdefault(row.notification_id, []).append(route)
         return {
             key: routes
@@ -214,7 +219,7 @@ class NotificationStore:
         """Return what waits, by channel."""
         with database_errors("counting waiting messages"), self._begin() as connection:
             return {
-                row.channel: Backlog(row.waiting, row.oldest_at, row.resume_at, row.reason, row.passed_by)
+                row.channel: Backlog(row.waiting, row.oldest_at, row.resume_at, row.reason, row.passed_by, row.refused)
                 for row in connection.execute(BACKLOG)
             }
 
