@@ -21,7 +21,7 @@ from prefect_sqlalchemy import SqlAlchemyConnector
 
 from flows.showing import rename_run
 from lib.adapters.database.engine import ENGINE_OPTIONS
-from lib.errors import AllItemsFailed, DataError, OperatorError, RetryableError
+from lib.errors import AllItemsFailed, DataError, OperatorError, RetryableError, TimeSpent
 from lib.notifications.links import link_messages
 from lib.platform import Platform
 from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
@@ -38,7 +38,7 @@ def may_succeed_later(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> 
     error = state.data
     if isinstance(error, AllItemsFailed):
         return error.retryable
-    return not isinstance(error, OperatorError | DataError | TimeoutError)
+    return not isinstance(error, OperatorError | DataError | TimeSpent)
 
 
 # Seconds, because the next run comes in five minutes and a stop loss must not wait for a long retry.

@@ -12,6 +12,7 @@ from prefect.client.schemas.objects import State
 
 from flows import follow_up, showing, support
 from lib.balances.flows import FlowKind
+from lib.errors import TimeSpent
 from lib.notifications.messages import MessageType
 from lib.paper.account import Wish
 from lib.portfolio.fills import Side
@@ -26,8 +27,14 @@ SYNC_SECONDS = 200  # however slow the exchange is, stop losses are checked with
 async def sync_market_data(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> State[Any]:
     """Fetch the closed candles that are due, repair gaps, and skip what is fresh."""
     async with support.platform() as platform, showing.progress_artifact("sync-market-data") as show:
-        async with asyncio.timeout(SYNC_SECONDS):
-            result = await market.sync_market_data(platform, symbols, timeframes, show=show)
+        try:
+            async with asyncio.timeout(SYNC_SECONDS):
+                result = await market.sync_market_data(platform, symbols, timeframes, show=show)
+        except TimeoutError:
+            raise TimeSpent(
+                f"Candles took longer than {SYNC_SECONDS} s. What was fetched is stored, and the next run carries on; "
+                "see in its log what the exchange answers so slowly."
+            ) from None
         return support.conclude_task(result)
 
 

@@ -23,6 +23,7 @@
     │   ├── UnknownSymbol         the exchange does not have it (any more)
     │   ├── UnknownOrder          the exchange does not have it (yet)
     │   └── SymbolHalted          it exists and does not trade
+    ├── TimeSpent                 a task used up its time: the next run carries on
     └── AllItemsFailed            every item of a task failed: the task fails, with each item's error
 """
 
@@ -132,6 +133,10 @@ class UnknownOrder(DataError):
 
 class SymbolHalted(DataError):
     """The symbol exists and does not trade at the moment."""
+
+
+class TimeSpent(FksError):
+    """A task used up its time; what it has done is stored, and the next run carries on."""
 
 
 class AllItemsFailed(FksError):

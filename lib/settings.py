@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_origin
+from urllib.parse import urlsplit
 
 from dotenv import dotenv_values
 from pydantic import (
@@ -38,7 +39,7 @@ ENV_FILE = "FKS_ENV_FILE"  # names another file than .env; empty: none. The demo
 TEST_VARIABLES = {"FKS_REAL_DATA"}  # read by tests, not by Settings
 
 
-Percent = Annotated[Decimal, Field(gt=0, max_digits=12)]
+Percent = Annotated[Decimal, Field(gt=0, le=100, max_digits=12)]
 
 
 class AccountSettings(BaseModel):
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
         env_prefix="FKS_",
         env_nested_delimiter="__",
         env_file=PROJECT_ROOT / ".env",
+        env_ignore_empty=True,  # an empty value means the default
         extra="ignore",  # foreign lines of .env; our own misspelt ones are refused by load_settings
         validate_default=True,
         frozen=True,
@@ -155,8 +157,10 @@ class Settings(BaseSettings):
     signal_min_sentiment: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None, description="Symbols with worse news than this, -1 to 1, get no BUY; empty: news do not count."
     )
-    risk_per_trade_pct: Percent = Field(Decimal(1), description="Of equity; lost when a BUY's stop loss is hit.")
-    cash_reserve_pct: Percent = Field(Decimal(20), description="Of equity; stays cash.")
+    risk_per_trade_pct: Annotated[Percent, Field(le=10)] = Field(
+        Decimal(1), description="Of equity; lost when a BUY's stop loss is hit."
+    )
+    cash_reserve_pct: Annotated[Decimal, Field(ge=0, lt=100)] = Field(Decimal(20), description="Of equity; stays cash.")
     max_position_pct: Percent = Field(Decimal(15), description="Of equity; the most in one symbol.")
     fee_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(Decimal("0.1"), description="Of an order's notional.")
 
@@ -205,10 +209,32 @@ class Settings(BaseSettings):
             raise ValueError("exchange_sandbox is for real exchanges; with exchange=simulator leave it out")
         return self
 
+    @model_validator(mode="after")
+    def _limits_agree(self) -> Self:
+        for kind in ("exposure", "loss"):
+            medium, high = (getattr(self, f"risk_{level}_{kind}_pct") for level in ("medium", "high"))
+            if medium > high:
+                raise ValueError(f"risk_medium_{kind}_pct {medium} is above risk_high_{kind}_pct {high}; swap them")
+        if self.max_position_pct > self.risk_high_position_pct:
+            raise ValueError(
+                f"max_position_pct {self.max_position_pct} is above risk_high_position_pct "
+                f"{self.risk_high_position_pct}: every full BUY would be HIGH risk; lower the one or raise the other"
+            )
+        return self
+
     @cached_property
     def symbols(self) -> tuple[SymbolName, ...]:
         """The symbols kept fresh, mains first."""
         return tuple(f"{asset}/{self.quote_asset}" for asset in (*self.mains, *self.alts))
+
+    @cached_property
+    def market_source(self) -> str:
+        """Whose data this is: "simulator", "binance", "binance's test network"; the simulator's address may change."""
+        if self.exchange == SIMULATOR:
+            return SIMULATOR
+        network = "'s test network" if self.exchange_sandbox else ""
+        place = f" at {urlsplit(self.exchange_url).netloc}" if self.exchange_url else ""
+        return f"{self.exchange}{network}{place}"
 
     @cached_property
     def timeframes(self) -> tuple[str, ...]:
@@ -241,10 +267,16 @@ def load_settings(**overrides: Any) -> Settings:
     """
     try:
         env_file = _find_env_file()
-        _refuse_unknown([*os.environ, *(dotenv_values(env_file) if env_file else ())])
+        variables = [*os.environ, *(dotenv_values(env_file) if env_file else ())]
+        _refuse_unknown(variables)
         return Settings(_env_file=env_file, **overrides)
     except SettingsSourceError as error:  # its cause quotes the value, which may be a secret
-        raise SettingsError(f'Settings are wrong: {error} (FKS_…). Expected JSON, as \'["BTC", "ETH"]\'.') from None
+        field = next((name for name in Settings.model_fields if f'"{name}"' in str(error)), "")
+        named = [one for one in variables if one.upper().startswith(f"FKS_{field.upper()}")]
+        raise SettingsError(
+            f"Settings are wrong: {' or '.join(named)} is no JSON. A list is written as "
+            '\'["BTC", "ETH"]\', pairs as \'{"1h": 730}\'.'
+        ) from None
     except ValidationError as error:
         lines = [
             f"FKS_{'__'.join(str(part) for part in problem['loc']).upper() or 'settings'}: {problem['msg']}"
@@ -265,10 +297,15 @@ def _find_env_file() -> Path | None:
 
 def _refuse_unknown(variables: Iterable[str]) -> None:
     known = {f"FKS_{name.upper()}" for name in Settings.model_fields}
+    nested = {f"FKS_{name.upper()}" for name, field in Settings.model_fields.items() if _is_nested(field.annotation)}
     for variable in variables:
-        head = variable.split("__")[0].upper()
-        if not head.startswith("FKS_") or head in known | TEST_VARIABLES | {ENV_FILE}:
+        head, *parts = variable.upper().split("__")
+        if not head.startswith("FKS_") or head in (nested if parts else known) | TEST_VARIABLES | {ENV_FILE}:
             continue
         near = difflib.get_close_matches(head, known, n=1)
         hint = f"Did you mean {near[0]}?" if near else "See docs/operations.md for the settings."
         raise SettingsError(f"Unknown setting {variable}. {hint}")
+
+
+def _is_nested(annotation: Any) -> bool:
+    return get_origin(annotation) is dict

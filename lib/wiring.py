@@ -15,6 +15,7 @@ from lib.adapters.database.equity import DatabaseEquity
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.adapters.database.market_source import check_market_source
 from lib.adapters.database.news import DatabaseNews
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.paper import DatabasePaper
@@ -48,11 +49,13 @@ async def open_platform(
         clock: The machine's when not given.
 
     Raises:
-        SettingsError: A setting of the exchange is wrong. A wrong account or channel stops only itself.
+        SettingsError: A setting of the exchange is wrong, or the database is of another one. A wrong account or channel
+            stops only itself.
     """
     settings = settings or load_settings()
     clock = clock or SystemClock()
     venue, ledger = venue_of(settings), BudgetStore(engine)
+    check_market_source(engine, settings.market_source, clock.now())
     portfolio, market = DatabasePortfolioStore(engine), DatabaseMarketFacts(engine)
     async with AsyncExitStack() as stack:
         exchange = make_exchange(venue, ledger=ledger, clock=clock, known_symbols=market.load_names)

@@ -1,5 +1,6 @@
 """Settings: wrong ones name the setting and the remedy, and never a value."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,8 @@ def test_a_real_exchange_without_accounts_gets_a_paper_account() -> None:
         ("FKS_PREFECT_PRT", "4201", "Did you mean FKS_PREFECT_PORT?"),
         ("FKS_PREFECT_PORT", "70000", "FKS_PREFECT_PORT"),
         ("FKS_MAINS", '["BTC", "btc"]', "FKS_MAINS: Value error, an asset is named twice"),
-        ("FKS_MAINS", "BTC", 'field "mains"'),
+        ("FKS_MAINS", "BTC", "FKS_MAINS is no JSON"),
         ("FKS_MAINS", '["BTC/USDT"]', "FKS_MAINS__0"),
-        ("FKS_QUOTE_ASSET", "", "FKS_QUOTE_ASSET"),
         ("FKS_STOP_PRICE_MAX_AGE_SECONDS", "90000", "FKS_STOP_PRICE_MAX_AGE_SECONDS"),
         ("FKS_SIMULATOR_PORT", "4200", "both 4200"),
         ("FKS_ALTS", '["BTC"]', "BTC is in mains and in alts"),
@@ -104,3 +104,34 @@ def test_another_env_file_or_none_takes_the_place_of_the_usual_one(
         monkeypatch.setenv("FKS_ENV_FILE", wrong)
         with pytest.raises(SettingsError, match="Expected the full path of a file in FKS_ENV_FILE"):
             load_settings()
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"FKS_RISK_MEDIUM_EXPOSURE_PCT": "90"}, "risk_medium_exposure_pct 90 is above risk_high_exposure_pct 80"),
+        ({"FKS_RISK_MEDIUM_LOSS_PCT": "50"}, "risk_medium_loss_pct 50 is above"),
+        ({"FKS_RISK_HIGH_POSITION_PCT": "10"}, "max_position_pct 15 is above risk_high_position_pct 10"),
+        ({"FKS_CASH_RESERVE_PCT": "150"}, "FKS_CASH_RESERVE_PCT"),
+        ({"FKS_RISK_PER_TRADE_PCT": "1000"}, "FKS_RISK_PER_TRADE_PCT"),
+        ({"FKS_MAX_POSITION_PCT": "300"}, "FKS_MAX_POSITION_PCT"),
+        ({"FKS_SIGNAL_TIMEFRAME": "30m"}, "signal_timeframe 30m is not in history_days"),
+        ({"FKS_PREFECT_PORT__FOO": "5"}, "Unknown setting FKS_PREFECT_PORT__FOO"),
+        ({"FKS_CHANNELS__TEAM__TYPES": "stop_loss"}, "FKS_CHANNELS__TEAM__TYPES is no JSON"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], named: str
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError, match=re.escape(named)):
+        load_settings()
+
+
+def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FKS_HOME", "FKS_SIGNAL_MIN_SENTIMENT", "FKS_PREFECT_PORT"):
+        monkeypatch.setenv(name, "")
+    settings = load_settings()
+    assert settings.home.is_absolute()
+    assert (settings.signal_min_sentiment, settings.prefect_port) == (None, 4200)

@@ -75,3 +75,17 @@ async def test_a_refused_key_is_told_urgently_once_a_day_because_nothing_watches
     (told,) = world.webhooks.contents
     assert "Cannot be imported: demo fills" in told
     assert "a-wrong-secret" not in told
+
+
+async def test_a_database_of_one_exchange_is_not_opened_for_another(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with world.platform():
+        pass
+    monkeypatch.setenv("FKS_EXCHANGE", "binance")  # its address is the simulator's still, as in a running stack
+    with pytest.raises(SettingsError, match=r"candles of simulator, .* name binance at 127.0.0.1.* Set FKS_HOME"):
+        async with world.platform():
+            pass
+    monkeypatch.setenv("FKS_EXCHANGE", "simulator")
+    async with world.platform() as platform:
+        assert platform.exchange.name == "simulator"

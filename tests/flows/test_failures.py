@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from flows import tasks
 from flows.market import critical_path
 from tests.platforms import World
 from tests.runs import id_of, read_artifacts, read_run, read_task_runs
@@ -90,3 +91,14 @@ async def test_a_run_that_cannot_begin_is_named_after_the_reason(
     assert state.type == "FAILED"
     assert "FKS_HISTORY_DAYS__7M" in str(state.message)
     assert "failed: Settings are wrong. FKS_HISTORY_DAYS__7M" in (await read_run(id_of(state))).name
+
+
+async def test_candles_that_take_too_long_are_said_to_and_not_tried_again(
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "SYNC_SECONDS", 1)
+    prefect_world.simulator.control.arm("delay", "/api/v3/klines", count=0, seconds=3)
+    state = await critical_path(return_state=True)
+    assert state.type == "FAILED"
+    assert "Candles took longer than 1 s" in str(state.message)
+    assert (await read_task_runs(id_of(state)))["sync_market_data"].run_count == 1

@@ -112,7 +112,7 @@ def _urls(venue: Venue) -> dict[str, Any]:
         return {}
     parts = urlsplit(venue.url)
     if parts.scheme not in ("http", "https") or not parts.netloc or parts.username:
-        raise SettingsError(f"Expected exchange_url as http(s)://host:port, was {parts.scheme}://{parts.hostname}.")
+        raise SettingsError("Expected FKS_EXCHANGE_URL as http(s)://host:port, was another kind of address.")
     base = venue.url.rstrip("/")
     paths = {"public": f"{base}/api/v3", "private": f"{base}/api/v3", "sapi": f"{base}/sapi/v1"}
     return {"test" if venue.sandbox else "api": paths}  # sandbox mode discards what was set as "api"

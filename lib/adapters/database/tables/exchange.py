@@ -1,4 +1,4 @@
-"""Tables of the exchange edge."""
+"""Tables of the exchange edge: which exchange this is, and what it may still be asked."""
 
 from __future__ import annotations
 
@@ -9,6 +9,17 @@ from sqlalchemy import Boolean, CheckConstraint, DateTime, Integer, Text
 from sqlmodel import Field, SQLModel
 
 INSTANT = DateTime(timezone=True)
+
+
+class MarketSourceRow(SQLModel, table=True):
+    """Where every candle, price and signal of this database comes from; one row, written by the first who opens it."""
+
+    __tablename__ = "market_source"
+    __table_args__: ClassVar = (CheckConstraint("id = 1", name="market_source_is_one"),)
+
+    id: int = Field(1, primary_key=True, sa_type=Integer)
+    name: str = Field(sa_type=Text)
+    registered_at: datetime = Field(sa_type=INSTANT)
 
 
 class ExchangeBudgetRow(SQLModel, table=True):
