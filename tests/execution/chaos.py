@@ -1,7 +1,7 @@
 """Chaos: many processes place orders while everything fails at random and processes are killed by -9.
 
     make chaos                      about two and a half minutes, a seed of the day
-    make chaos ARGS="--seed 17"     the choices of an earlier run again
+    make chaos ARGS="--seed 17"     the choices of an earlier run again (the machine's timing is its own)
 
 At the end the simulator's own books are compared with ours: every intent has exactly one order there and was executed
 exactly once in its whole quantity, nothing else was executed, and our fills equal theirs to the last digit.
@@ -14,6 +14,7 @@ import multiprocessing
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -22,8 +23,12 @@ from typing import Any
 
 from sqlalchemy import text
 
+from deployments import postgres
+from deployments.postgres_data import running_process
 from lib.adapters.database.engine import make_engine
+from lib.errors import EnvironmentRefused
 from lib.execution.orders import OrderIntent
+from tests.databases import TEMPLATE, ensure_migrated, new_database, remove, session_folder
 from tests.execution.worker import POINTS, PRICES, SECRET, Task, choose_intents, run
 from tests.simulators import RunningSimulator, running_simulator
 
@@ -64,6 +69,7 @@ class Chaos:
         database_url: Migrated.
         seed: Of every choice here; the machine's timing is its own.
         count: Orders.
+        kill_database: Kills the server of the database by -9 and starts it again; None leaves it alone.
         counts: What happened.
     """
 
@@ -71,6 +77,7 @@ class Chaos:
     database_url: str
     seed: int
     count: int
+    kill_database: Callable[[], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
     def run(self, seconds: float) -> list[str]:
@@ -123,6 +130,9 @@ class Chaos:
                 victim.kill()
                 victim.join()
                 self.counts["killed at random"] += 1
+            if self.kill_database is not None and choices.random() < 0.01:
+                self.kill_database()
+                self.counts["database killed"] += 1
             time.sleep(choices.uniform(0.02, 0.15))  # the pace of the chaos
         for worker in workers:
             worker.kill()
@@ -132,12 +142,13 @@ class Chaos:
         method, path = choices.choices([POST, GET, FILLS], weights=[6, 2, 2])[0]
         if choices.random() < 0.1:
             self.simulator.control.arm("partial_fill", symbol="ETHUSDT", fraction="0.5", hold_seconds=1)
-            self.counts["partial_fill"] += 1
+            self.counts["armed partial_fill"] += 1
             return
         kind, how = choices.choice(FAULTS)
-        if len(self.simulator.control.request("GET", "/faults")["faults"]) < 3:
-            self.simulator.control.arm(kind, path, method, **how)
-            self.counts[f"{kind} {method}"] += 1
+        if len(self.simulator.control.request("GET", "/faults")["faults"]) >= 3:  # some wait long for their request
+            self.simulator.control.clear_faults()
+        self.simulator.control.arm(kind, path, method, **how)
+        self.counts[f"armed {kind} {method}"] += 1
 
     def _start(self, intents: list[OrderIntent], seed: int, die_at: str | None, die_after: int = 0) -> BaseProcess:
         task = Task(self.database_url, self.simulator.url, ACCOUNTS, tuple(intents), seed, die_at, die_after)
@@ -184,22 +195,37 @@ class Chaos:
         return [*unfinished, *(f"a fill that only one side knows: {one}" for one in theirs ^ ours)]
 
 
+def restart_killed(server: postgres.Server) -> None:
+    """Kill the postmaster by -9, and start it again as soon as what it left behind has ended."""
+    process = running_process((server.data_dir / "cluster").resolve())
+    if process is None:
+        raise LookupError(f"No server runs in {server.data_dir}.")
+    process.kill()
+    process.wait(30)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            postgres.start(server.data_dir, server.port)
+        except EnvironmentRefused:
+            if time.monotonic() > deadline:
+                raise
+        else:
+            return
+
+
 def main() -> None:
     """Run chaos from the command line."""
-    from deployments import postgres
-    from tests.databases import TEMPLATE, ensure_migrated, new_database, remove, session_folder
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--seconds", type=float, default=140)
+    parser.add_argument("--seconds", type=float, default=120)
     parser.add_argument("--orders", type=int, default=400)
     given = parser.parse_args()
     folder = session_folder()
     try:
-        server = postgres.start(folder / "postgres", durable=False)
+        server = postgres.start(folder / "postgres")  # durable: it is killed, too
         ensure_migrated(server)
         with new_database(server, TEMPLATE) as url, running_simulator(weight_limit_per_minute=10**6) as simulator:
-            chaos = Chaos(simulator, url, given.seed, given.orders)
+            chaos = Chaos(simulator, url, given.seed, given.orders, lambda: restart_killed(server))
             problems = chaos.run(given.seconds)
     finally:
         remove(folder)

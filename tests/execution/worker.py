@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
+from sqlalchemy import text
+
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.orders import DatabaseOrderDesk, DatabaseOrders
@@ -120,6 +122,12 @@ class MortalStore(DatabaseOrders):
             mortal.fate = self.fate
             yield mortal
 
+    def load_names(self, account: str) -> set[str]:
+        """Return the client order ids that are stored."""
+        with self._reading(account) as connection:
+            query = text("SELECT client_order_id FROM order_intents WHERE account = :account")
+            return set(connection.scalars(query, {"account": account}))
+
 
 def run(task: Task) -> None:
     """Place everything; return when all of it is in a final state."""
@@ -152,13 +160,13 @@ async def _work(task: Task) -> None:
     engine.dispose()
 
 
-async def _serve(placing: Placing, store: DatabaseOrders, intents: list[OrderIntent]) -> bool:
+async def _serve(placing: Placing, store: MortalStore, intents: list[OrderIntent]) -> bool:
     """Finish what others left, then place some more; tell whether the account is done."""
     await placing.resume(may_send=True)
-    there = {order.intent.client_order_id: order for order in store.load_orders(intents[0].account)}
+    there = store.load_names(intents[0].account)
     for intent in [intent for intent in intents if intent.client_order_id not in there][:AT_ONCE]:
         await placing.place(intent)
-    return len(there) == len(intents) and all(order.state.is_final for order in there.values())
+    return len(there) == len(intents) and not store.load_unfinished(intents[0].account)
 
 
 async def _allow(_: OrderIntent) -> None:
