@@ -22,7 +22,6 @@ from lib.adapters.database.engine import make_engine
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
-from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
@@ -99,7 +98,6 @@ def _generate(
         states=DatabaseStates(engine),
         market=DatabaseMarketFacts(engine),
         sentiment=None,
-        outbox=NotificationStore(engine),
         clock=FixedClock(now),
         options=SignalOptions(),
     )

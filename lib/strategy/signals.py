@@ -10,13 +10,13 @@ from functools import cache
 from lib.indicators.stored import IndicatorHistory
 from lib.market.matrix import CandleHistory
 from lib.market.timeframes import calc_newest_closed
-from lib.notifications.outbox import Outbox
 from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts
 from lib.ports import Clock
 from lib.results import Item, Status, calc_status
 from lib.strategy.deciding import News, Round, decide_missing
 from lib.strategy.evaluation import load_view
+from lib.strategy.missed import tell_untold, to_items
 from lib.strategy.registry import STRATEGIES
 from lib.strategy.roster import load_roster
 from lib.strategy.signal_report import SignalsResult, build_buy_lines, build_symbol_lines
@@ -55,7 +55,6 @@ def generate_signals(
     states: StateStore,
     market: MarketFacts,
     sentiment: SentimentStore | None,
-    outbox: Outbox,
     clock: Clock,
     options: SignalOptions,
     code: Mapping[str, type[Strategy]] = STRATEGIES,
@@ -70,7 +69,7 @@ def generate_signals(
     * A strategy that is disabled says nothing. When none is active every symbol is HOLD, with a warning; there is no
       default.
     * One message per strategy, symbol and candle, with a line for each account and a chart. Whoever is killed between
-      storing and telling tells it at the next run.
+      storing and telling tells it at the next run; once the next candle has closed, as missed.
 
     Args:
         accounts: Who is told a quantity; signals do not depend on them.
@@ -79,11 +78,10 @@ def generate_signals(
         history: Candles.
         indicators: Stored ones, used where they belong to the candle; None computes all.
         strategies: Which are active, with which parameters.
-        signals: Where signals and sizes are.
+        signals: Where signals, sizes and their messages are.
         states: What the accounts are worth.
         market: The exchange's filters.
         sentiment: What the news said; asked only with `options.min_sentiment`.
-        outbox: Where messages are recorded.
         clock: Now.
         options: The operator's.
         code: The strategies there are, by name.
@@ -107,16 +105,17 @@ def generate_signals(
     known = a_round.select(signals.load_signals(timeframe, opened_at)) if fresh else before
     buys = [signal for signal in known.values() if signal.action is Action.BUY]
     sized = size_buys(a_round, buys, accounts, signals=signals, states=states, rules=options.sizing)
-    told = tell_buys(a_round, buys, sized, signals=signals, outbox=outbox)
+    told = tell_buys(a_round, buys, sized, signals)
+    missed = tell_untold(a_round, signals)
 
     unsized = (
         Item(name=name, status=Status.PARTIAL, detail=f"not sized: {why}") for name, why in sized.unsized.items()
     )
-    reported = (*roster.items, *items, *unsized)
+    reported = (*roster.items, *items, *unsized, *to_items(missed, now))
     return SignalsResult(
         task=TASK,
         status=calc_status(TASK, reported),
-        counts={"new signals": len(fresh), "buys": len(buys), "alerts": told},
+        counts={"new signals": len(fresh), "buys": len(buys), "alerts": told, "missed buys": len(missed)},
         items=(*reported, *roster.disabled),
         started_at=now,
         finished_at=clock.now(),

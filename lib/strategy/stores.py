@@ -12,6 +12,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
+from lib.notifications.messages import Message
 from lib.strategy.sizing import Verdict
 
 
@@ -167,8 +168,15 @@ class SignalStore(Protocol):
         """Store sizes of stored signals; those that are stored stay as they are."""
         ...
 
-    def mark_alerted(self, key: SignalKey, at: datetime) -> None:
-        """Note that the signal's message was recorded."""
+    def load_untold(self, timeframe: str, since: datetime, before: datetime) -> Mapping[SignalKey, Signal]:
+        """Return the BUYs of candles that opened in [since, before) whose message was never recorded."""
+        ...
+
+    def tell(self, message: Message, keys: Collection[SignalKey], at: datetime) -> bool:
+        """Record a message and note that these signals were told with it, all or nothing.
+
+        False when one with its deduplication key was recorded before; the signals are noted all the same.
+        """
         ...
 
 

@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from lib.errors import FksError, RetryableError
 from lib.notifications.messages import Attachment, Message
-from lib.notifications.outbox import Outbox
 from lib.portfolio.state import AccountState, StateStore
 from lib.portfolio.stores import Listing
 from lib.reporting.signal_chart import SignalPicture, draw_signal
@@ -90,15 +89,14 @@ def _size(buy: Signal, state: AccountState, listing: Listing | None, rules: Sizi
     return SignalSize(buy.key, state.account, size.quantity, size.verdict, size.detail + age, now)
 
 
-def tell_buys(a_round: Round, buys: Sequence[Signal], sized: Sized, *, signals: SignalStore, outbox: Outbox) -> int:
+def tell_buys(a_round: Round, buys: Sequence[Signal], sized: Sized, signals: SignalStore) -> int:
     """Record the message of each buy that was not told yet, the strongest first; return how many were recorded.
 
     Args:
         a_round: The candle.
         buys: Of the candle, stored.
         sized: Their sizes.
-        signals: Where it is noted that a signal was told.
-        outbox: Where messages are recorded.
+        signals: Where messages are recorded, together with the note that their signal was told.
     """
     untold = sorted((buy for buy in buys if buy.alerted_at is None), key=lambda buy: -(buy.confidence or 0.0))
     recorded = 0
@@ -109,8 +107,7 @@ def tell_buys(a_round: Round, buys: Sequence[Signal], sized: Sized, *, signals: 
             message = _attach_chart(message, a_round, buy)
         else:
             message = replace(message, body=f"{message.body}\n(No chart: the {MOST_CHARTS} strongest have one.)")
-        recorded += outbox.record(message)
-        signals.mark_alerted(buy.key, a_round.now)
+        recorded += signals.tell(message, [buy.key], a_round.now)
     return recorded
 
 

@@ -47,7 +47,6 @@ async def generate_signals(
         states=analysis.states,
         market=platform.market,
         sentiment=analysis.sentiment,
-        outbox=platform.notifications,
         clock=platform.clock,
         options=signal_options_of(settings),
     )

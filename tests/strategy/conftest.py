@@ -17,7 +17,6 @@ from lib.adapters.database.engine import make_engine
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
-from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
@@ -76,7 +75,6 @@ class Desk:
             "states": DatabaseStates(self.engine),
             "market": DatabaseMarketFacts(self.engine),
             "sentiment": self.news,
-            "outbox": NotificationStore(self.engine),
             "clock": self.clock,
             "options": self.options,
         }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from signal import SIGKILL
 from typing import Any
 
 import pytest
 
 from lib.adapters.database.indicators import DatabaseIndicators
-from lib.adapters.database.notifications import NotificationStore
-from lib.errors import AllItemsFailed, DatabaseUnavailable, SettingsError
+from lib.adapters.database.signals import DatabaseSignals
+from lib.errors import AllItemsFailed, SettingsError
 from lib.indicators.refresh import update_indicators
 from lib.notifications.messages import Message
 from lib.results import Item, Status
@@ -39,7 +43,7 @@ def test_a_symbol_that_breaks_out_is_a_buy_and_the_others_hold(breaking_out: Des
     result = breaking_out.run()
     assert result.status is Status.OK
     assert actions(breaking_out) == {"SOL/USDT": Action.BUY, "ADA/USDT": Action.HOLD, "BNB/USDT": Action.HOLD}
-    assert result.counts == {"new signals": 3, "buys": 1, "alerts": 1}
+    assert result.counts == {"new signals": 3, "buys": 1, "alerts": 1, "missed buys": 0}
 
 
 def test_a_buy_has_levels_on_the_exchanges_steps_and_a_size_within_the_limits(breaking_out: Desk) -> None:
@@ -78,12 +82,12 @@ def test_the_alert_says_what_a_person_needs_to_trade_by_hand(breaking_out: Desk)
 def test_the_alert_carries_a_picture(breaking_out: Desk) -> None:
     recorded: list[Message] = []
 
-    class Keeping(NotificationStore):
-        def record(self, message: Message, **others: Any) -> bool:
+    class Keeping(DatabaseSignals):
+        def tell(self, message: Message, keys: Collection[SignalKey], at: datetime) -> bool:
             recorded.append(message)
-            return super().record(message, **others)
+            return super().tell(message, keys, at)
 
-    breaking_out.run(outbox=Keeping(breaking_out.engine))
+    breaking_out.run(signals=Keeping(breaking_out.engine))
     (picture,) = recorded[0].attachments
     assert (picture.name, picture.media_type) == ("SOL-USDT-breakout.png", "image/png")
     assert picture.content.startswith(b"\x89PNG")
@@ -95,7 +99,7 @@ def test_another_run_on_the_same_candle_repeats_nothing(breaking_out: Desk) -> N
     breaking_out.clock.pass_time(minutes=15)
     result = breaking_out.run()
     assert result.status is Status.SKIPPED
-    assert result.counts == {"new signals": 0, "buys": 1, "alerts": 0}
+    assert result.counts == {"new signals": 0, "buys": 1, "alerts": 0, "missed buys": 0}
     assert len(breaking_out.messages()) == 1
     assert breaking_out.signals.load_signals("1h", CANDLE) == stored
     assert "SOL/USDT" in result.render_tables()[0]
@@ -117,18 +121,44 @@ def test_the_next_candle_is_another_signal(breaking_out: Desk) -> None:
     assert len(breaking_out.messages()) == 3
 
 
-def test_whoever_is_killed_before_telling_tells_it_at_the_next_run(breaking_out: Desk) -> None:
-    class Lost(NotificationStore):
-        def record(self, message: Message, **others: Any) -> bool:
-            raise DatabaseUnavailable("gone")
+def kill_before_telling(desk: Desk) -> None:
+    """Run in a process of its own that is killed between storing and telling."""
 
-    with pytest.raises(DatabaseUnavailable):
-        breaking_out.run(outbox=Lost(breaking_out.engine))
+    class Killed(DatabaseSignals):
+        def tell(self, message: Message, keys: Collection[SignalKey], at: datetime) -> bool:
+            os.kill(os.getpid(), SIGKILL)
+            return super().tell(message, keys, at)
+
+    desk.engine.dispose()  # no connection is shared with the child
+    child = multiprocessing.get_context("fork").Process(target=lambda: desk.run(signals=Killed(desk.engine)))
+    child.start()
+    child.join(60)
+    assert child.exitcode == -SIGKILL
+
+
+def test_whoever_is_killed_before_telling_tells_it_at_the_next_run(breaking_out: Desk) -> None:
+    kill_before_telling(breaking_out)
     stored = breaking_out.signals.load_signals("1h", CANDLE)[SOL]
     breaking_out.clock.pass_time(minutes=5)
     assert breaking_out.run().counts["alerts"] == 1
     told = breaking_out.signals.load_signals("1h", CANDLE)[SOL]
     assert replace(told, alerted_at=None) == stored
+    assert len(breaking_out.messages()) == 1
+
+
+def test_a_buy_that_was_stored_and_not_told_before_the_hour_turned_is_told_as_missed(breaking_out: Desk) -> None:
+    kill_before_telling(breaking_out)
+    assert breaking_out.messages() == []
+    breaking_out.clock.pass_time(hours=1)
+    for symbol in SYMBOLS:
+        breaking_out.store_closes(symbol, [100.0, 100.0], last=NOON)
+    result = breaking_out.run()
+    assert (result.status, result.counts["buys"], result.counts["missed buys"]) == (Status.PARTIAL, 0, 1)
+    (message,) = breaking_out.messages()
+    assert message.title == "🚀 Missed: BUY of SOL/USDT (breakout 1h)"
+    assert "began at the candle of 2026-03-02 11:00 UTC (close 105), which closed 60 min ago" in message.body
+    assert item(result, "SOL/USDT breakout").detail in message.body
+    assert breaking_out.run().counts["missed buys"] == 0
     assert len(breaking_out.messages()) == 1
 
 
@@ -162,7 +192,7 @@ def test_a_candle_that_comes_late_is_decided_then(breaking_out: Desk) -> None:
     breaking_out.store_closes("SOL/USDT", [*wave(100, 399), 105.0])
     breaking_out.clock.pass_time(minutes=15)
     result = breaking_out.run()
-    assert result.counts == {"new signals": 1, "buys": 1, "alerts": 1}
+    assert result.counts == {"new signals": 1, "buys": 1, "alerts": 1, "missed buys": 0}
 
 
 def test_when_no_symbol_has_the_candle_the_task_fails(desk: Desk) -> None:
@@ -183,7 +213,7 @@ def test_no_active_strategy_means_hold_and_a_warning(breaking_out: Desk) -> None
     result = breaking_out.run()
     assert result.status is Status.PARTIAL
     assert "none steps in" in item(result, "strategies").detail
-    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0}
+    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0, "missed buys": 0}
     assert all(not line.opinions for line in result.symbols)
     assert "HOLD" in result.render_tables()[0]
 
@@ -338,9 +368,9 @@ def test_symbols_whose_history_is_being_fetched_are_passed_over(breaking_out: De
     result = breaking_out.run()
     assert result.status is Status.SKIPPED
     assert "none of the last" in item(result, "SOL/USDT").detail
-    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0}
+    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0, "missed buys": 0}
     breaking_out.store_closes("SOL/USDT", [*wave(100, 399), 105.0])
-    assert breaking_out.run().counts == {"new signals": 1, "buys": 1, "alerts": 1}
+    assert breaking_out.run().counts == {"new signals": 1, "buys": 1, "alerts": 1, "missed buys": 0}
 
 
 def test_an_unknown_timeframe_fails(desk: Desk) -> None:
@@ -393,7 +423,7 @@ def test_when_the_whole_market_breaks_out_everyone_is_told_and_the_strongest_hav
     for number, symbol in enumerate(desk.symbols):
         desk.store_closes(symbol, [*wave(100, 399), 105.0 + number / 10])
     result = desk.run()
-    assert result.counts == {"new signals": 14, "buys": 14, "alerts": 14}
+    assert result.counts == {"new signals": 14, "buys": 14, "alerts": 14, "missed buys": 0}
     without = [message for message in desk.messages() if "(No chart: the 12 strongest have one.)" in message.body]
     assert {message.title for message in without} == {"🚀 BUY S0/USDT: breakout 1h", "🚀 BUY S1/USDT: breakout 1h"}
 
@@ -415,11 +445,11 @@ def test_one_symbol_is_not_the_market(market: Desk, minutes: int) -> None:
     market.store_closes("S0/USDT", [100.0, 108.0])
     market.clock.pass_time(minutes=minutes)
     result = market.run()
-    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0}
+    assert result.counts == {"new signals": 0, "buys": 0, "alerts": 0, "missed buys": 0}
     assert item(result, "index_momentum").detail.startswith("1 of 10 candles there")
     for symbol in market.symbols[1:]:
         market.store_closes(symbol, [100.0, 99.0])
-    assert market.run().counts == {"new signals": 10, "buys": 0, "alerts": 0}
+    assert market.run().counts == {"new signals": 10, "buys": 0, "alerts": 0, "missed buys": 0}
 
 
 def test_the_whole_market_is_waited_for_while_candles_settle(market: Desk) -> None:

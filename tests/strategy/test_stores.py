@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import IntegrityError
 
+from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.errors import OperatorError
+from lib.notifications.messages import Message, MessageType, Severity
 from lib.portfolio.accounts import Account, AccountKind
 from lib.strategy.sizing import Verdict
 from lib.strategy.stores import Action, Registration, Signal, SignalKey, SignalSize, StrategyState
@@ -26,6 +28,7 @@ KEY = SignalKey("1h", NOW, "breakout", "SOL/USDT")
 BUY = Signal(
     KEY, Action.BUY, 1, Decimal("100.10"), ("close (100.1) is above 99",), LATER, Decimal(95), Decimal(110), 0.4
 )
+MESSAGE = Message(MessageType.SIGNAL, Severity.INFO, "BUY", "Buy it.", "signal:1", LATER)
 SIZE = SignalSize(KEY, "demo", Decimal("1.5"), Verdict.RISK, "1.5 SOL", LATER)
 
 
@@ -117,9 +120,26 @@ def test_sizes_come_back_by_account_and_never_change(signals: DatabaseSignals) -
 
 def test_a_signal_is_marked_as_told_once(signals: DatabaseSignals) -> None:
     signals.save_signals([BUY])
-    signals.mark_alerted(KEY, LATER)
-    signals.mark_alerted(KEY, LATER + timedelta(hours=1))
+    assert list(signals.load_untold("1h", NOW, LATER)) == [KEY]
+    assert signals.tell(MESSAGE, [KEY], LATER)
+    assert not signals.tell(MESSAGE, [KEY], LATER + timedelta(hours=1))
     assert signals.load_signals("1h", NOW)[KEY].alerted_at == LATER
+    assert not signals.load_untold("1h", NOW, LATER)
+
+
+def test_untold_buys_are_those_of_earlier_candles(signals: DatabaseSignals) -> None:
+    hold = Signal(KEY._replace(symbol="ADA/USDT"), Action.HOLD, 1, Decimal("0.5"), ("no",), LATER)
+    signals.save_signals([BUY, hold, replace(BUY, key=KEY._replace(opened_at=LATER))])
+    assert signals.load_untold("1h", NOW, LATER) == {KEY: BUY}
+
+
+def test_a_message_is_not_recorded_when_its_signal_cannot_be_marked(signals: DatabaseSignals, engine: Engine) -> None:
+    signals.save_signals([BUY])
+    with engine.begin() as connection:
+        connection.execute(text("ALTER TABLE signals ADD CONSTRAINT refused CHECK (alerted_at IS NULL)"))
+    with pytest.raises(IntegrityError):
+        signals.tell(MESSAGE, [KEY], LATER)
+    assert NotificationStore(engine).load_unrouted(10) == {}
 
 
 def test_a_buy_without_a_stop_is_refused_by_the_table(signals: DatabaseSignals) -> None:

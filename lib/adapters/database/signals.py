@@ -10,7 +10,9 @@ from sqlalchemy import ColumnElement, Engine, RowMapping, Table, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.notifications import record_message
 from lib.adapters.database.tables.strategies import SIGNAL_SIZES, SIGNALS
+from lib.notifications.messages import Message
 from lib.strategy.sizing import Verdict
 from lib.strategy.stores import Action, Signal, SignalKey, SignalSize
 
@@ -42,11 +44,23 @@ class DatabaseSignals:
         """See `SignalStore`."""
         self._add(SIGNAL_SIZES, [_to_row(size) | {"verdict": size.verdict.value} for size in sizes])
 
-    def mark_alerted(self, key: SignalKey, at: datetime) -> None:
+    def load_untold(self, timeframe: str, since: datetime, before: datetime) -> Mapping[SignalKey, Signal]:
         """See `SignalStore`."""
-        is_it = [SIGNALS.c[name] == value for name, value in key._asdict().items()]
-        with database_errors("noting that a signal was told"), self._engine.begin() as connection:
-            connection.execute(update(SIGNALS).where(*is_it, SIGNALS.c.alerted_at.is_(None)).values(alerted_at=at))
+        table = SIGNALS.c
+        is_untold = table.alerted_at.is_(None), table.action == Action.BUY.value
+        is_then = table.timeframe == timeframe, table.opened_at >= since, table.opened_at < before
+        query = select(SIGNALS).where(*is_then, *is_untold).order_by(*SIGNALS.primary_key.columns)
+        with database_errors("looking for signals that were not told"), self._engine.connect() as connection:
+            return {(signal := _to_signal(row)).key: signal for row in connection.execute(query).mappings()}
+
+    def tell(self, message: Message, keys: Collection[SignalKey], at: datetime) -> bool:
+        """See `SignalStore`."""
+        with database_errors("recording the message of signals"), self._engine.begin() as connection:
+            is_new = record_message(connection, message)
+            for key in keys:
+                is_it = [SIGNALS.c[name] == value for name, value in key._asdict().items()]
+                connection.execute(update(SIGNALS).where(*is_it, SIGNALS.c.alerted_at.is_(None)).values(alerted_at=at))
+        return is_new
 
     def _add(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
         if not rows:
