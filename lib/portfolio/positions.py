@@ -77,7 +77,7 @@ async def update_positions(
         items += describe_import(account, tuple(fetched.reasons), booked)
         items += describe_unlisted(account, fetched.unlisted)
     items += priced
-    tell_of_failed_imports(items, outbox, clock.now())
+    tell_of_failed_imports(account, items, store, outbox, clock.now())
     return PositionsUpdate(
         task=TASK,
         status=calc_status(TASK, items),

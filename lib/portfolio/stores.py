@@ -78,12 +78,14 @@ class ImportState:
         asked_at: When each symbol's fills were last imported; None for one whose last import failed.
         open_symbols: Symbols with an open position.
         unvalued: Stored fills whose fee has no value yet.
+        imported_at: When the account was last imported; when it was registered, if it never was.
     """
 
     seen: Mapping[str, SeenBalance] = field(default_factory=dict)
     asked_at: Mapping[str, datetime | None] = field(default_factory=dict)
     open_symbols: frozenset[str] = frozenset()
     unvalued: tuple[BookedFill, ...] = ()
+    imported_at: datetime | None = None
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,10 @@ class DatabasePortfolioStore:
     def load_import_state(self, account: str) -> ImportState:
         """See `PortfolioStore`."""
         with self._transaction(f"reading the last import of {account}") as connection:
-            seen = connection.execute(select(BALANCES).where(BALANCES.c.account == account))
-            asked = connection.execute(select(IMPORTS.c.symbol, IMPORTS.c.asked_at).where(IMPORTS.c.account == account))
+            seen = connection.execute(select(BALANCES).where(BALANCES.c.account == account)).all()
+            asked = connection.execute(select(IMPORTS).where(IMPORTS.c.account == account)).all()
+            registered_at = connection.scalar(select(ACCOUNTS.c.created_at).where(ACCOUNTS.c.name == account))
+            done_at = [*(row.seen_at for row in seen), *(row.asked_at for row in asked if row.asked_at)]
             is_held = (POSITIONS.c.account == account) & POSITIONS.c.closed_at.is_(None)
             waiting = connection.execute(select(FILLS).where(FILLS.c.account == account, FILLS.c.fee_quote.is_(None)))
             return ImportState(
@@ -90,6 +92,7 @@ class DatabasePortfolioStore:
                 asked_at={row.symbol: row.asked_at for row in asked},
                 open_symbols=frozenset(connection.scalars(select(POSITIONS.c.symbol).where(is_held))),
                 unvalued=tuple(to_booked(row) for row in waiting),
+                imported_at=max(done_at, default=registered_at),
             )
 
     def load_resume_ids(self, account: str, symbols: Collection[str], settled_before: datetime) -> Mapping[str, int]:

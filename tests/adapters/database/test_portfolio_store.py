@@ -127,6 +127,7 @@ def test_the_import_state_is_what_the_last_import_saved(store: DatabasePortfolio
         second = [Balance("SOL", Decimal(2), Decimal(0)), Balance("USDT", Decimal(8), Decimal(0))]
         books.save_import(second, {"ADA/USDT": False}, later)
     state = store.load_import_state("demo")
+    assert state.imported_at == later
     assert state.seen == {
         "SOL": SeenBalance(Decimal(2), NOW),  # from locked to free is no change
         "USDT": SeenBalance(Decimal(8), later),
