@@ -18,7 +18,15 @@ from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.binance import BinanceExchange
 from lib.adapters.exchange.client import Venue, make_client
 from lib.adapters.exchange.factory import make_account, make_exchange
-from lib.errors import BadAnswer, CredentialsRefused, ExchangeUnavailable, FksError, RateLimited, UnknownSymbol
+from lib.errors import (
+    BadAnswer,
+    CredentialsRefused,
+    ExchangeSlow,
+    ExchangeUnavailable,
+    FksError,
+    RateLimited,
+    UnknownSymbol,
+)
 from lib.market.symbols import SymbolStatus
 from lib.portfolio.fills import Side
 from lib.units import to_milliseconds
