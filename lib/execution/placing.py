@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import ParamSpec, TypeVar
 
 from lib.errors import (
     BadAnswer,
@@ -47,6 +48,8 @@ from lib.ports import Clock
 ASK_AGAIN = (ExchangeUnavailable, RateLimited, BadAnswer)  # of a read: nothing is known yet
 Check = Callable[[OrderIntent], Awaitable[None]]
 Wait = Callable[[float], Awaitable[None]]
+P = ParamSpec("P")
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 
@@ -94,8 +97,21 @@ async def open_placing(
         AccountBusy: Another process is the writer.
     """
     with ExitStack() as stack:
-        desk = await asyncio.to_thread(stack.enter_context, store.open_desk(account))
+        desk = await _in_thread(stack.enter_context, store.open_desk(account))
         yield Placing(desk, venue, check, clock, rules or PlacingRules(), wait)
+
+
+async def _in_thread(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
+    """Do blocking work beside the event loop; when the run is cancelled, let the work end first.
+
+    The desk's connection must not be given back while a thread still writes on it.
+    """
+    done = asyncio.ensure_future(asyncio.to_thread(work, *given, **named))
+    try:
+        return await asyncio.shield(done)
+    except asyncio.CancelledError:
+        await asyncio.wait([done])
+        raise
 
 
 class Placing:
@@ -121,12 +137,12 @@ class Placing:
         Raises:
             OrderRefused: Its client order id names another order. A refused order is `REJECTED` with its reason.
         """
-        order = await asyncio.to_thread(self._desk.add, intent)
+        order = await _in_thread(self._desk.add, intent)
         return await self._drive(order, may_send=True)
 
     async def resume(self, *, may_send: bool) -> Sequence[Order]:
         """Go on with every unfinished order of the account; without `may_send` only learn what became of them."""
-        unfinished = await asyncio.to_thread(self._desk.load_unfinished)
+        unfinished = await _in_thread(self._desk.load_unfinished)
         return [await self._drive(order, may_send=may_send) for order in unfinished]
 
     async def cancel(self, client_order_id: str) -> Order:
@@ -135,7 +151,7 @@ class Placing:
         Raises:
             OperatorError: There is no order of that name.
         """
-        order = await asyncio.to_thread(self._desk.load, client_order_id)
+        order = await _in_thread(self._desk.load, client_order_id)
         if order is None:
             raise OperatorError(f"There is no order {client_order_id}. Name one of `fks status`.")
         order = await self._drive(order, may_send=False)
@@ -185,7 +201,7 @@ class Placing:
             return rejected, False
         attempt = Attempt(len(order.attempts) + 1, self._clock.now())
         attempted = replace(order, state=OrderState.ATTEMPTED, attempts=(*order.attempts, attempt))
-        order = await asyncio.to_thread(self._desk.save, order, replace(attempted, changed_at=attempt.attempted_at))
+        order = await _in_thread(self._desk.save, order, replace(attempted, changed_at=attempt.attempted_at))
         return await self._submit(order, attempt)
 
     async def _submit(self, order: Order, attempt: Attempt) -> tuple[Order, bool]:
@@ -264,4 +280,4 @@ class Placing:
         return await self._save(order, replace(order, state=state, reason=reason, refusal=refusal))
 
     async def _save(self, before: Order, after: Order) -> Order:
-        return await asyncio.to_thread(self._desk.save, before, replace(after, changed_at=self._clock.now()))
+        return await _in_thread(self._desk.save, before, replace(after, changed_at=self._clock.now()))

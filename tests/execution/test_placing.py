@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -303,3 +304,46 @@ async def test_what_was_ordered_today_counts_with_what_may_still_fill(bench: Ben
     assert bench.store.load_notional("main", since) == expected
     assert bench.store.load_notional("main", since, without="fks-2") == filled.executed_notional
     assert bench.store.load_notional("main", since + timedelta(days=1)) == 0
+
+
+@pytest.mark.parametrize("endpoint", ["/api/v3/order", "/api/v3/myTrades"])
+async def test_a_run_that_is_cancelled_leaves_its_order_to_the_next(bench: Bench, endpoint: str) -> None:
+    bench.account.link.client.timeout = 10_000
+    bench.arm("timeout_after", "*", endpoint, seconds=10)
+
+    async def place() -> None:
+        async with bench.open() as placing:
+            await placing.place(bench.intend())
+
+    run = asyncio.create_task(place())
+    while not await asyncio.to_thread(bench.booked):
+        pass
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    async with bench.open() as placing:
+        [order] = await placing.resume(may_send=False)
+    assert order.state is OrderState.FILLED
+    assert bench.booked() == ONCE
+    assert bench.fills_agree()
+
+
+async def test_cancelled_at_any_moment_the_desk_is_free_and_the_order_is_executed_once(bench: Bench) -> None:
+    for number in range(12):
+        intent = bench.intend(f"fks-{number}")
+
+        async def place(intent: OrderIntent = intent) -> None:
+            async with bench.open() as placing:
+                await placing.place(intent)
+
+        run = asyncio.create_task(place())
+        for _ in range(3 * number):  # a later moment each time
+            await asyncio.sleep(0)
+            await asyncio.to_thread(bench.query, "SELECT 1")
+        run.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await run
+        async with bench.open() as placing:
+            assert (await placing.place(intent)).state is OrderState.FILLED
+    assert sorted(bench.booked()) == sorted((f"fks-{number}", "FILLED", SIZE) for number in range(12))
+    assert bench.fills_agree()
