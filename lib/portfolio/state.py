@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Protocol
@@ -58,7 +58,7 @@ class AccountState:
         cash_locked: Of the quote asset, locked in orders.
         market_values: Of each open position, by symbol: its quantity, or what the account still holds of it where that
             is less, at its last price.
-        other_value: Assets held without a position, or beyond it (deposited), at their last price.
+        other_values: Of what is held without a position, or beyond it (deposited), by asset, at its last price.
         unrealized_pnl: Of the open positions, as far as they are still held; a loss is negative.
         unpriced: What has no price, so it is in none of the values: symbols of positions, and assets.
         holdings: Every asset but the cash, by name; what the values above are made of.
@@ -71,11 +71,30 @@ class AccountState:
     cash_free: Decimal
     cash_locked: Decimal
     market_values: Mapping[str, Decimal]
-    other_value: Decimal = ZERO
+    other_values: Mapping[str, Decimal] = field(default_factory=dict)
     unrealized_pnl: Decimal = ZERO
     unpriced: tuple[str, ...] = ()
     holdings: tuple[Holding, ...] = ()
     seen_at: datetime | None = None
+
+    @property
+    def other_value(self) -> Decimal:
+        """Everything that is held without a position, or beyond it."""
+        with localcontext(EXACT):
+            return sum(self.other_values.values(), ZERO)
+
+    @property
+    def total_values(self) -> Mapping[str, Decimal]:
+        """Everything held of each asset, in a position and beyond; what a limit on one asset is about.
+
+        By the asset's market with the cash ("SOL/USDT"), also where the exchange has none.
+        """
+        totals = dict(self.market_values)
+        with localcontext(EXACT):
+            for asset, value in self.other_values.items():
+                symbol = f"{asset}/{self.quote_asset}"
+                totals[symbol] = totals.get(symbol, ZERO) + value
+        return totals
 
     @property
     def market_value(self) -> Decimal:
@@ -136,9 +155,10 @@ def build_state(
         prices: Of other assets, and of what is held beyond a position.
     """
     values: dict[str, Decimal] = {}
+    others: dict[str, Decimal] = {}
     unpriced: list[str] = []
     instants = [seen_at]
-    other = unrealized = ZERO
+    unrealized = ZERO
     with localcontext(EXACT):
         for one in _of_account(account, held):
             if one.valuation is None:
@@ -153,7 +173,7 @@ def build_state(
             if (price := prices.get(asset)) is None:
                 unpriced.append(asset)
                 continue
-            other += quantity * price.price
+            others[asset] = quantity * price.price
             instants.append(price.at)
     cash = balances.get(account.quote_asset, Balance(account.quote_asset, ZERO, ZERO))
     return AccountState(
@@ -163,7 +183,7 @@ def build_state(
         cash_free=cash.free,
         cash_locked=cash.locked,
         market_values=values,
-        other_value=other,
+        other_values=others,
         unrealized_pnl=unrealized,
         unpriced=tuple(sorted(unpriced)),
         holdings=_list_holdings(account, balances, held, prices),

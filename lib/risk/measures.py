@@ -44,12 +44,11 @@ def measure_risk(
         RetryableError: The database went away.
     """
     items: list[Item] = []
+    values = state.total_values
 
     def measure_holdings() -> tuple[ValueAtRisk | None, CorrelationTable]:
-        candles = load_daily(history, sorted(state.market_values), now, options.lookback_days)
-        tails = calc_value_at_risk(
-            candles, state.market_values, state.equity, min_days=options.min_days, other_value=state.other_value
-        )
+        candles = load_daily(history, sorted(values), now, options.lookback_days)
+        tails = calc_value_at_risk(candles, values, state.equity, min_days=options.min_days)
         if tails is None:
             items.append(_name_missing_days(state, options))
         return tails, calc_correlations(candles, min_overlap=options.min_overlap)
@@ -57,7 +56,7 @@ def measure_risk(
     def measure_account() -> Drawdown | None:
         return calc_drawdown(equity.load_equity(state.account, now - timedelta(days=options.lookback_days)))
 
-    holdings = _attempt(f"{state.account} value at risk", measure_holdings, items) if state.market_values else None
+    holdings = _attempt(f"{state.account} value at risk", measure_holdings, items) if values else None
     drawdown = _attempt(f"{state.account} drawdown", measure_account, items)
     value_at_risk, correlations = holdings or (None, None)
     return RiskMeasures(value_at_risk, correlations, drawdown), tuple(items)

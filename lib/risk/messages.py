@@ -25,7 +25,7 @@ from lib.risk.rules import (
 from lib.units import format_money, to_decimal
 
 URGENT_RULES = frozenset({Rule.LOSS, Rule.NO_EQUITY})
-SHOWN = 5  # positions in a message
+SHOWN = 5  # holdings in a message
 
 
 def write_risk(
@@ -92,7 +92,7 @@ def describe_account(state: AccountState, assessment: RiskAssessment, measures: 
     lines = [f"Equity {format_money(state.equity, quote)}: {', '.join(parts)}."]
     if assessment.shares:
         largest = list(assessment.shares.items())[:SHOWN]
-        lines.append(f"Largest positions: {', '.join(f'{name} {format_percent(share)}' for name, share in largest)}.")
+        lines.append(f"Largest holdings: {', '.join(f'{name} {format_percent(share)}' for name, share in largest)}.")
     if unpriced := assessment.unpriced_positions + assessment.unpriced_assets:
         lines.append(f"Without a price, so in no number here: {', '.join(unpriced)}.")
     return lines + _describe_measures(state, measures)
@@ -129,7 +129,7 @@ def _advise_on(fired: FiredRule, state: AccountState, clear: RiskLimits) -> str:
         share = format_limit(clear.high_exposure)
         return f"sell about {format_money(excess, state.quote_asset)} worth to bring exposure to {share}"
     if fired.rule is Rule.POSITION and fired.symbol is not None:
-        excess = state.market_values[fired.symbol] - clear.high_position * state.equity
+        excess = state.total_values[fired.symbol] - clear.high_position * state.equity
         share = format_limit(clear.high_position)
         return f"sell about {format_money(excess, state.quote_asset)} of {fired.symbol} to bring it to {share}"
     if fired.rule is Rule.LOSS:

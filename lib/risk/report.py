@@ -15,7 +15,8 @@ from lib.risk.stores import RiskSnapshot
 from lib.risk.value_at_risk import ValueAtRisk
 from lib.units import format_money
 
-MAX_POSITIONS = 20
+MAX_HOLDINGS = 20
+MAX_ASSUMED = 5
 MAX_CORRELATED = 10  # columns that fit on a page
 UNKNOWN = "not enough data"
 
@@ -41,7 +42,7 @@ def _render_account(risk: RiskSnapshot) -> list[str]:
             _list_rules(risk), f"{risk.state.account}: {risk.assessment.level}", "now", "MEDIUM above", "HIGH above", ""
         ),
         _table(_list_losses(risk), "what may be lost", "of equity", ""),
-        _table(_list_positions(risk), "holding", "worth", "of equity"),
+        _table(_list_holdings(risk), "holding", "worth", "of equity"),
         _render_correlations(table, list(risk.assessment.shares)) if table else "",
     ]
 
@@ -79,7 +80,7 @@ def _list_rules(risk: RiskSnapshot) -> Sequence[tuple[str, ...]]:
 def _list_losses(risk: RiskSnapshot) -> Sequence[tuple[str, ...]]:
     measures = risk.measures
     rows: list[tuple[str, ...]] = []
-    if risk.state.market_values:
+    if risk.state.total_values:
         rows += _list_tails(risk, measures.value_at_risk)
     if measures.drawdown is None:
         return [*rows, ("drawdown from peak", UNKNOWN, "")]
@@ -96,7 +97,9 @@ def _list_tails(risk: RiskSnapshot, tails: ValueAtRisk | None) -> Sequence[tuple
         return [("value at risk, one day", UNKNOWN, "")]
     history = f"history of {tails.days} days"
     if tails.assumed:
-        history += f"; {', '.join(tails.assumed)}: too short a history, taken to move as the others"
+        more = f" and {len(tails.assumed) - MAX_ASSUMED} more" if len(tails.assumed) > MAX_ASSUMED else ""
+        names = f"{', '.join(tails.assumed[:MAX_ASSUMED])}{more}"
+        history += f"; {names}: too short a history, taken to move as the others"
     rows = [
         (f"{name} at {level} %, one day", describe_loss(loss, risk.state), history)
         for level, tail in ((95, tails.tail_95), (99, tails.tail_99))
@@ -105,14 +108,12 @@ def _list_tails(risk: RiskSnapshot, tails: ValueAtRisk | None) -> Sequence[tuple
     return [*rows, (f"worst day, {tails.worst_day:%Y-%m-%d}", describe_loss(tails.worst_loss, risk.state), history)]
 
 
-def _list_positions(risk: RiskSnapshot) -> Sequence[tuple[str, ...]]:
+def _list_holdings(risk: RiskSnapshot) -> Sequence[tuple[str, ...]]:
     state, shares = risk.state, risk.assessment.shares
-    by_value = sorted(state.market_values.items(), key=lambda item: (-item[1], item[0]))
-    worth = [*by_value[:MAX_POSITIONS]]
-    if rest := by_value[MAX_POSITIONS:]:
-        worth.append((f"{len(rest)} smaller positions", sum((value for _, value in rest), Decimal(0))))
-    if state.other_value:
-        worth.append(("other assets", state.other_value))
+    by_value = sorted(state.total_values.items(), key=lambda item: (-item[1], item[0]))
+    worth = [*by_value[:MAX_HOLDINGS]]
+    if rest := by_value[MAX_HOLDINGS:]:
+        worth.append((f"{len(rest)} smaller holdings", sum((value for _, value in rest), Decimal(0))))
     worth.append((f"cash ({state.quote_asset})", state.cash_free + state.cash_locked))
     rows = [
         (name, format_money(value, state.quote_asset), _percent(shares.get(name) or _share(value, state.equity)))
@@ -123,7 +124,7 @@ def _list_positions(risk: RiskSnapshot) -> Sequence[tuple[str, ...]]:
 
 
 def _render_correlations(table: CorrelationTable, by_value: Sequence[str]) -> str:
-    """A triangle of the largest positions, then the pair that moves most alike."""
+    """A triangle of the largest holdings, then the pair that moves most alike."""
     if table.highest is None or table.average is None:
         return ""
     shown = [symbol for symbol in by_value if symbol in table.symbols][:MAX_CORRELATED]

@@ -53,7 +53,7 @@ class RiskLimits:
         medium_exposure: Market value that makes it MEDIUM.
         high_loss: Unrealized loss that makes it HIGH.
         medium_loss: Unrealized loss that makes it MEDIUM.
-        high_position: Market value of a single position that makes it HIGH.
+        high_position: Market value of a single asset, in a position or not, that makes it HIGH.
 
     Raises:
         SettingsError: When a limit is not above 0, or a medium limit is above the high one.
@@ -93,7 +93,7 @@ class FiredRule:
         level: What it makes the risk at least.
         value: The number: a ratio of equity; for `UNPRICED` how many positions; for `NO_EQUITY` the equity in quote.
         limit: The limit it is above; for `NO_EQUITY` the one it is not above.
-        symbol: Of the position, where the rule is about one.
+        symbol: Of the asset, where the rule is about one.
     """
 
     rule: Rule
@@ -112,7 +112,8 @@ class RiskAssessment:
         fired: The rules that fired, highest level first; of one level the loss first.
         exposure_ratio: Market value / equity; None when equity is not above zero.
         loss_ratio: Unrealized loss / equity, 0 for a profit; None when equity is not above zero.
-        shares: Market value / equity of each position, largest first; empty when equity is not above zero.
+        shares: Market value / equity of each asset, in a position or not, by its symbol, largest first; empty when
+            equity is not above zero.
         unpriced_positions: Symbols of positions without a price; what they are worth is in no number here.
         unpriced_assets: Assets without a price that are no position.
     """
@@ -148,7 +149,7 @@ def assess_risk(state: AccountState, limits: RiskLimits) -> RiskAssessment:
     if state.equity > 0:
         exposure = _ratio(state.market_value, state.equity)
         loss = _ratio(max(-state.unrealized_pnl, ZERO), state.equity)
-        by_value = sorted(state.market_values.items(), key=lambda item: (-item[1], item[0]))
+        by_value = sorted(state.total_values.items(), key=lambda item: (-item[1], item[0]))
         shares = {symbol: _ratio(value, state.equity) for symbol, value in by_value}
         fired += _apply(exposure, loss, shares, limits)
     elif is_held:

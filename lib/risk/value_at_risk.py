@@ -61,25 +61,23 @@ def calc_value_at_risk(
     equity: Decimal,
     *,
     min_days: int,
-    other_value: Decimal = Decimal(0),
 ) -> ValueAtRisk | None:
     """Calculate it from daily candles.
 
     A symbol with fewer than `min_days` daily returns is taken to move as the rest of the holdings together: leaving it
-    out would count it as cash. So is `other_value`. The days are those on which every other symbol has a return.
+    out would count it as cash. The days are those on which every other symbol has a return.
 
     Args:
-        candles: Closed daily candles of every symbol of `values`.
+        candles: Closed daily candles of every symbol of `values`; a row of NaN where there are none.
         values: What is held today of each symbol, in quote.
         equity: What the losses are measured against, in quote.
         min_days: Days the distribution needs at least.
-        other_value: Held in assets without candles, in quote.
 
     Returns:
         None when nothing is held, equity is not above zero, fewer than `min_days` days have returns, or what has them
         is worth less than half of what is held.
     """
-    total = sum(values.values(), other_value)
+    total = sum(values.values(), Decimal(0))
     known = {symbol: value for symbol, value in values.items() if _count(candles, symbol) >= min_days}
     covered = sum(known.values(), Decimal(0))
     if equity <= 0 or covered <= 0 or 2 * covered < total:

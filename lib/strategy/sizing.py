@@ -22,7 +22,7 @@ class SizingRules:
     Attributes:
         risk_per_trade_ratio: Share of equity that is lost when the stop loss is hit, 0 to 1.
         cash_reserve_ratio: Share of equity that stays cash, 0 to 1.
-        max_position_ratio: Largest share of equity in one symbol, 0 to 1; what is held already counts.
+        max_position_ratio: Largest share of equity in one symbol, 0 to 1; what is held already counts, deposits too.
         fee_ratio: Fee of a market order, share of its notional.
     """
 
@@ -100,7 +100,7 @@ def calc_size(
 def _refuse(
     symbol: str, price: Decimal, stop_loss: Decimal, state: AccountState, listing: Listing | None
 ) -> Size | None:
-    quote = symbol.partition("/")[2]
+    base, _, quote = symbol.partition("/")
     if listing is None or listing.quantity_step is None:
         return Size(ZERO, Verdict.NO_FILTERS, _no_filters(symbol))
     if listing.status is not SymbolStatus.TRADING:
@@ -111,7 +111,7 @@ def _refuse(
     if not 0 < stop_loss < price:
         detail = f"Expected a stop loss above zero and below the price {format_number(price)}, was {stop_loss}."
         return Size(ZERO, Verdict.BAD_STOP, detail)
-    if symbol in state.unpriced:
+    if symbol in state.unpriced or base in state.unpriced:
         return Size(ZERO, Verdict.UNPRICED, f"{symbol} is held and has no price, so its share of equity is unknown.")
     if state.equity <= 0:
         return Size(ZERO, Verdict.NO_EQUITY, f"The equity is {format_money(state.equity, quote)}.")
@@ -123,7 +123,7 @@ def _calc_caps(
 ) -> dict[Verdict, Decimal]:
     """Return the largest quantity by each rule; zero or below when it leaves no room."""
     cash = state.cash_free - rules.cash_reserve_ratio * state.equity
-    room = rules.max_position_ratio * state.equity - state.market_values.get(symbol, ZERO)
+    room = rules.max_position_ratio * state.equity - state.total_values.get(symbol, ZERO)
     return {
         Verdict.RISK: state.equity * rules.risk_per_trade_ratio / (price - stop_loss),
         Verdict.CASH: cash / (price * (1 + rules.fee_ratio)),
@@ -139,7 +139,7 @@ def _no_room(symbol: str, state: AccountState, rules: SizingRules, verdict: Verd
             f"{format_number(100 * rules.cash_reserve_ratio)} % of the equity {equity}."
         )
         return Size(ZERO, Verdict.NO_CASH, detail)
-    held = format_money(state.market_values.get(symbol, ZERO), state.quote_asset)
+    held = format_money(state.total_values.get(symbol, ZERO), state.quote_asset)
     share = f"{format_number(100 * rules.max_position_ratio)} %"
     return Size(
         ZERO, Verdict.POSITION_FULL, f"{symbol} is held for {held}, and {share} of the equity {equity} is the most."
@@ -181,7 +181,7 @@ def _describe(
         Verdict.CASH: f"the free cash after the reserve of {format_number(100 * rules.cash_reserve_ratio)} % decides",
         Verdict.POSITION: f"the largest position of {format_number(100 * rules.max_position_ratio)} % decides",
     }[verdict]
-    held = state.market_values.get(symbol, ZERO)
+    held = state.total_values.get(symbol, ZERO)
     holding = f"; already held: {format_money(held, quote)}" if held > 0 else ""
     return (
         f"{format_number(quantity)} {base} for {format_money(quantity * price, quote)}, "

@@ -60,7 +60,8 @@ async def test_what_is_held_beyond_the_position_is_another_asset(desk: Desk) -> 
     await desk.update()
     store_price(desk, "SOL", "101")
     state = load_state(desk)
-    assert (state.market_values, state.other_value) == ({"SOL/USDT": Decimal(200)}, Decimal(303))
+    assert (state.market_values, state.other_values) == ({"SOL/USDT": Decimal(200)}, {"SOL": Decimal(303)})
+    assert (state.total_values, state.other_value) == ({"SOL/USDT": Decimal(503)}, Decimal(303))
 
 
 async def test_what_a_position_has_more_than_the_account_is_worth_nothing(desk: Desk) -> None:

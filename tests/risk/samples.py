@@ -12,8 +12,8 @@ from lib.portfolio.state import AccountState
 from tests.portfolio.samples import ACCOUNT, START
 
 
-def hold(cash: str = "0", *, pnl: str = "0", other: str = "0", unpriced: str = "", **values: str) -> AccountState:
-    """``hold("2000", SOL="8000")``: 2 000 USDT free and 8 000 USDT worth of SOL."""
+def hold(cash: str = "0", *, pnl: str = "0", other: str = "", unpriced: str = "", **values: str) -> AccountState:
+    """``hold("2000", SOL="8000", other="BTC=500")``: 2 000 USDT, a position of 8 000 in SOL, and BTC beside it."""
     return AccountState(
         account=ACCOUNT,
         quote_asset="USDT",
@@ -21,7 +21,7 @@ def hold(cash: str = "0", *, pnl: str = "0", other: str = "0", unpriced: str = "
         cash_free=Decimal(cash),
         cash_locked=Decimal(0),
         market_values={f"{base}/USDT": Decimal(value) for base, value in values.items()},
-        other_value=Decimal(other),
+        other_values={asset: Decimal(value) for asset, value in (one.split("=") for one in other.split())},
         unrealized_pnl=Decimal(pnl),
         unpriced=tuple(unpriced.split()),
     )

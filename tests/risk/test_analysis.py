@@ -53,7 +53,7 @@ def test_becoming_high_is_told_with_the_rule_its_number_and_its_limit(desk: Desk
     assert message.body.splitlines() == [
         "HIGH: exposure 85.00 % of equity is above 80 %.",
         "Equity 10,000.00 USDT: cash 1,500.00 USDT, positions 8,500.00 USDT, unrealized profit 0.00 USDT.",
-        "Largest positions: A0/USDT 8.50 %, A1/USDT 8.50 %, A2/USDT 8.50 %, A3/USDT 8.50 %, A4/USDT 8.50 %.",
+        "Largest holdings: A0/USDT 8.50 %, A1/USDT 8.50 %, A2/USDT 8.50 %, A3/USDT 8.50 %, A4/USDT 8.50 %.",
         "What to do: sell about 900.00 USDT worth to bring exposure to 76 %.",
     ]
     assert (result.status, result.counts) == (Status.OK, {"HIGH risk": 1, "alerts": 1})
@@ -246,12 +246,28 @@ def test_a_short_history_leaves_the_number_out_and_says_so(desk: Desk) -> None:
     assert desk.snapshots()[0].var_95 is None
 
 
+def test_what_was_deposited_has_a_value_at_risk_as_a_position_has(desk: Desk) -> None:
+    desk.store_daily(BTC=walk(random_returns(120, seed=1)))
+    desk.analyze(state_at(desk, "4000", other="BTC=6000"))
+    desk.analyze(state_at(desk, "4000", BTC="6000"), minutes=30)
+    deposited, bought = desk.snapshots()
+    assert deposited.var_95 == bought.var_95 > 0
+    assert (deposited.largest_symbol, deposited.largest_share) == ("BTC/USDT", Decimal("0.6"))
+    assert "sell about 4,100.00 USDT of BTC/USDT to bring it to 19 %" in desk.messages()[0].body
+
+
+def test_a_deposit_without_a_history_leaves_the_number_out_and_says_so(desk: Desk) -> None:
+    result = desk.analyze(state_at(desk, "9000", other="BTC=1000"))
+    (skipped,) = [item for item in result.items if item.status is Status.SKIPPED]
+    assert (skipped.name, skipped.detail.startswith("not enough data")) == ("demo value at risk", True)
+
+
 def test_the_tables_show_rules_losses_holdings_and_correlations(desk: Desk) -> None:
     returns = random_returns(120, seed=1)
     desk.store_daily(BTC=walk(returns), ETH=walk([-one for one in returns]))
     desk.equity.points = [EquityPoint(at(-20), Decimal(12500)), EquityPoint(at(-10), Decimal(10000))]
     rules, losses, holdings, correlations = desk.analyze(
-        state_at(desk, "5000", BTC="3000", ETH="1500", other="500", unpriced="AIRDROP")
+        state_at(desk, "5000", BTC="3000", ETH="1500", other="XYZ=500", unpriced="AIRDROP")
     ).render_tables()
     assert [[cell.strip() for cell in line.split("|")[1:-1]] for line in rules.splitlines() if ":--" not in line] == [
         ["demo: HIGH", "now", "MEDIUM above", "HIGH above", ""],
@@ -262,7 +278,8 @@ def test_the_tables_show_rules_losses_holdings_and_correlations(desk: Desk) -> N
     assert "value at risk at 95 %, one day" in losses
     assert "history of 120 days" in losses
     assert "-20.00 %" in losses
-    assert "other assets" in holdings
+    assert "| XYZ/USDT " in holdings
+    assert "XYZ/USDT: too short a history, taken to move as the others" in losses
     assert "no price" in holdings
     assert "-1.00" in correlations
     assert "BTC/USDT and ETH/USDT move most alike" in correlations

@@ -82,8 +82,22 @@ def test_what_is_hardly_above_a_limit_does_not_look_equal_to_it() -> None:
 
 
 def test_deposited_assets_without_a_position_count_as_exposure() -> None:
-    assessment = assess(hold("1000", other="9000"))
+    assessment = assess(hold("1000", other="BTC=9000"))
     assert (assessment.level, assessment.exposure_ratio) == (RiskLevel.HIGH, Decimal("0.9"))
+
+
+def test_a_deposited_asset_is_limited_as_a_position_is() -> None:
+    assessment = assess(hold("7000", other="BTC=3000"))
+    assert [(one.rule, one.symbol, one.value) for one in assessment.fired] == [
+        (Rule.POSITION, "BTC/USDT", Decimal("0.3"))
+    ]
+
+
+def test_what_is_deposited_beyond_a_position_counts_with_it() -> None:
+    assessment = assess(hold("9000", SOL="1000", other="SOL=9000"))  # 10 SOL bought, 90 deposited
+    (fired,) = [one for one in assessment.fired if one.rule is Rule.POSITION]
+    assert describe_rule(fired, "USDT") == "SOL/USDT 52.64 % of equity is above 20 %"  # 10,000 of 19,000
+    assert assessment.shares == {"SOL/USDT": fired.value}
 
 
 def test_a_position_without_a_price_is_medium_at_least_and_named() -> None:

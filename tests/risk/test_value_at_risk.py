@@ -18,9 +18,9 @@ NAN = float("nan")
 P95, P99 = Decimal("0.95"), Decimal("0.99")
 
 
-def calc(candles: CandleMatrix, equity: str, *, other: str = "0", **values: str) -> ValueAtRisk | None:
+def calc(candles: CandleMatrix, equity: str, **values: str) -> ValueAtRisk | None:
     held = {f"{base}/USDT": Decimal(value) for base, value in values.items()}
-    return calc_value_at_risk(candles, held, Decimal(equity), min_days=100, other_value=Decimal(other))
+    return calc_value_at_risk(candles, held, Decimal(equity), min_days=100)
 
 
 def found(result: ValueAtRisk | None) -> ValueAtRisk:
@@ -105,8 +105,10 @@ def test_a_young_symbol_moves_as_the_others_do_and_is_named() -> None:
 
 
 def test_assets_without_candles_move_as_the_others_do() -> None:
-    candles = daily(BTC=walk(random_returns(150, seed=5)))
-    assert calc(candles, "100", BTC="60", other="20") == calc(candles, "100", BTC="80")
+    candles = daily(BTC=walk(random_returns(150, seed=5)), XYZ=[NAN] * 151)
+    both = found(calc(candles, "100", BTC="60", XYZ="20"))
+    assert both.assumed == ("XYZ/USDT",)
+    assert both.tail_95 == found(calc(candles, "100", BTC="80")).tail_95
 
 
 def test_when_most_of_it_has_no_history_nothing_is_claimed() -> None:

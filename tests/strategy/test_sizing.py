@@ -24,8 +24,10 @@ RULES = SizingRules(
 )
 
 
-def make_state(cash: str, held: str = "0", other: str = "0", unpriced: tuple[str, ...] = ()) -> AccountState:
-    """An account with free cash, a holding of SOL and other assets, in USDT."""
+def make_state(
+    cash: str, held: str = "0", other: str = "0", unpriced: tuple[str, ...] = (), deposited: str = "0"
+) -> AccountState:
+    """An account with free cash, a position in SOL, SOL deposited beyond it, and other assets, in USDT."""
     return AccountState(
         account="demo",
         quote_asset="USDT",
@@ -33,7 +35,7 @@ def make_state(cash: str, held: str = "0", other: str = "0", unpriced: tuple[str
         cash_free=Decimal(cash),
         cash_locked=Decimal(0),
         market_values={SOL: Decimal(held)} if Decimal(held) else {},
-        other_value=Decimal(other),
+        other_values={asset: Decimal(value) for asset, value in (("SOL", deposited), ("XYZ", other)) if Decimal(value)},
         unpriced=unpriced,
     )
 
@@ -65,6 +67,15 @@ def test_free_cash_after_the_reserve_pays_for_the_fee_too() -> None:
 def test_what_is_held_counts_towards_the_largest_position() -> None:
     state = make_state("6000", held="4000")  # half of 10,000 is 5,000; 1,000 are left: 10
     found = size(state, stop="95")
+    assert (found.quantity, found.verdict) == (Decimal(10), Verdict.POSITION)
+    assert "already held: 4,000.00 USDT" in found.detail
+
+
+def test_what_was_deposited_counts_towards_the_largest_position() -> None:
+    full = size(make_state("4000", deposited="6000"), rules=SizingRules())  # 15 % of 10,000 is 1,500
+    assert (full.quantity, full.verdict) == (Decimal(0), Verdict.POSITION_FULL)
+    assert "SOL/USDT is held for 6,000.00 USDT" in full.detail
+    found = size(make_state("6000", held="1500", deposited="2500"))  # half of 10,000 is 5,000; 1,000 are left: 10
     assert (found.quantity, found.verdict) == (Decimal(10), Verdict.POSITION)
     assert "already held: 4,000.00 USDT" in found.detail
 
@@ -130,6 +141,7 @@ def test_a_symbol_paid_in_another_asset_is_refused() -> None:
 
 def test_a_holding_without_a_price_is_refused_since_its_share_is_unknown() -> None:
     assert size(make_state("10000", unpriced=(SOL,))).verdict is Verdict.UNPRICED
+    assert size(make_state("10000", unpriced=("SOL",))).verdict is Verdict.UNPRICED
 
 
 def test_levels_are_rounded_away_from_the_price() -> None:
@@ -150,6 +162,7 @@ ratios = st.decimals(0, 1, places=4)
     cash=amounts,
     held=amounts,
     other=amounts,
+    deposited=amounts,
     price=st.decimals("0.00000001", 10**6, places=8),
     stop_share=st.decimals("0.0001", "0.9999", places=4),
     rules=st.builds(
@@ -166,13 +179,14 @@ def test_no_cap_is_ever_exceeded(
     cash: Decimal,
     held: Decimal,
     other: Decimal,
+    deposited: Decimal,
     price: Decimal,
     stop_share: Decimal,
     rules: SizingRules,
     step: str,
     min_notional: Decimal,
 ) -> None:
-    state = make_state(str(cash), str(held), str(other))
+    state = make_state(str(cash), str(held), str(other), deposited=str(deposited))
     stop = price * stop_share
     listing = Listing(SymbolStatus.TRADING, Decimal(step), Decimal("0.01"), Decimal(step), min_notional)
     found = calc_size(SOL, price, stop, state=state, listing=listing, rules=rules)
@@ -182,7 +196,7 @@ def test_no_cap_is_ever_exceeded(
         assert found.verdict in (Verdict.RISK, Verdict.CASH, Verdict.POSITION)
         assert found.quantity * (price - stop) <= state.equity * rules.risk_per_trade_ratio
         assert cash - notional * (1 + rules.fee_ratio) >= rules.cash_reserve_ratio * state.equity
-        assert held + notional <= rules.max_position_ratio * state.equity
+        assert held + deposited + notional <= rules.max_position_ratio * state.equity
         assert notional >= min_notional
     else:
         assert found.verdict not in (Verdict.RISK, Verdict.CASH, Verdict.POSITION)
