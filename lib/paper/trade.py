@@ -16,6 +16,7 @@ from lib.results import Item, Status, TaskResult
 from lib.units import format_money
 
 TASK = "trade_on_paper"
+LEFT_BY_STEPS = Decimal("0.05")
 
 
 class PaperTrade(TaskResult):
@@ -52,11 +53,11 @@ async def trade_on_paper(account: PaperAccount, wish: Wish, clock: Clock) -> Pap
     if (wish.quantity is None) == (wish.notional is None):
         raise OperatorError("Expected a quantity or a notional, was both or none. Give one of them.")
     order = await account.trade(wish)
-    rest = order.quantity - order.executed_quantity
+    rest = _describe_rest(order, wish)
     item = Item(
         name=f"{account.account} {wish.symbol}",
         status=Status.PARTIAL if rest else Status.OK,
-        detail=_describe(order, rest),
+        detail=_describe(order) + rest,
     )
     return PaperTrade(
         task=TASK,
@@ -69,10 +70,20 @@ async def trade_on_paper(account: PaperAccount, wish: Wish, clock: Clock) -> Pap
     )
 
 
-def _describe(order: PaperOrder, rest: Decimal) -> str:
+def _describe(order: PaperOrder) -> str:
     base, _, quote = order.symbol.partition("/")
-    text = (
+    return (
         f"{order.side} {format_number(order.executed_quantity)} {base} on average at "
         f"{format_number(round(order.average_price, 8))}, {format_money(order.notional, quote)}"
     )
-    return f"{text}; {format_number(rest)} {base} found nobody in the book" if rest else text
+
+
+def _describe_rest(order: PaperOrder, wish: Wish) -> str:
+    """Render what found nobody in the book; a notional is never met to the last step, so a step's worth is no rest."""
+    base, _, quote = order.symbol.partition("/")
+    if rest := order.quantity - order.executed_quantity:
+        return f"; {format_number(rest)} {base} found nobody in the book"
+    missing = (wish.notional or order.notional) - order.notional
+    if missing > order.notional * LEFT_BY_STEPS:
+        return f"; the book had no more: {format_money(missing, quote)} were not traded"
+    return ""

@@ -10,8 +10,10 @@ import pytest
 from lib.balances.flows import FlowKind
 from lib.errors import ExchangeUnavailable, OrderRefused, SymbolHalted
 from lib.paper.account import PaperAccount, Wish
+from lib.paper.trade import trade_on_paper
 from lib.platform import Platform
 from lib.portfolio.fills import Side
+from lib.results import Status
 from lib.tasks import market, portfolio
 from lib.units import EPOCH
 from tests.platforms import World
@@ -30,11 +32,16 @@ def paper_of(platform: Platform) -> PaperAccount:
     return account
 
 
-async def test_a_purchase_costs_the_books_prices_and_its_fee_and_becomes_a_position(world: World) -> None:
+async def test_a_purchase_costs_the_books_prices_and_its_fee_and_becomes_a_position(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__PAPER__PAPER_CASH", "1000000")  # a level may hold more than ten thousand
     async with world.platform() as platform:
         await market.sync_market_data(platform, timeframes=["1h"])
         account = paper_of(platform)
-        assert {name: one.free for name, one in (await account.fetch_balances()).items()} == {"USDT": Decimal(10_000)}
+        assert {name: one.free for name, one in (await account.fetch_balances()).items()} == {
+            "USDT": Decimal(1_000_000)
+        }
         book = await platform.books.fetch_book("SOL/USDT")
         wanted = book.asks[0].quantity + Decimal("0.01")  # a little of the second level too
 
@@ -48,7 +55,7 @@ async def test_a_purchase_costs_the_books_prices_and_its_fee_and_becomes_a_posit
     assert (line.symbol, line.quantity) == ("SOL/USDT", held)
     assert updated.counts["new fills"] == 2
     [[cash]] = world.query("SELECT free FROM account_balances WHERE account = 'paper' AND asset = 'USDT'")
-    assert cash == Decimal(10_000) - order.notional
+    assert cash == Decimal(1_000_000) - order.notional
 
 
 async def test_what_was_bought_can_be_sold_and_the_account_is_all_cash_again(world: World) -> None:
@@ -133,3 +140,19 @@ async def test_paper_accounts_begin_once_and_keep_apart(world: World, monkeypatc
     assert Decimal(9_800) < mine["USDT"].free < Decimal(10_000)
     assert {name: one.free for name, one in others.items()} == {"USDT": Decimal(500)}
     assert (flow.kind, flow.asset, flow.amount, flow.is_booked) == (FlowKind.DEPOSIT, "USDT", Decimal(500), True)
+
+
+async def test_a_notional_above_the_whole_book_says_what_was_not_traded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__PAPER__PAPER_CASH", "1000000000")
+    async with world.platform() as platform:
+        await market.sync_market_data(platform, timeframes=["1h"])
+        wish = Wish("SOL/USDT", Side.BUY, "1", notional=Decimal(900_000_000))
+        bought = await trade_on_paper(paper_of(platform), wish, platform.clock)
+        small = await trade_on_paper(
+            paper_of(platform), Wish("SOL/USDT", Side.BUY, "2", notional=Decimal(200)), platform.clock
+        )
+    assert bought.status is Status.PARTIAL
+    assert "the book had no more: 8" in bought.items[0].detail
+    assert small.status is Status.OK
