@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
 from lib.errors import FksError
 from lib.notifications.outbox import Outbox
@@ -19,7 +21,7 @@ from lib.portfolio.position_report import (
     lines_of_closed,
 )
 from lib.portfolio.pricing import price_positions
-from lib.portfolio.quotes import PriceSource, Quotes, fetch_quotes
+from lib.portfolio.quotes import Quotes
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
 from lib.ports import Clock, ExchangeAccount
 from lib.results import Item, calc_status, failed_item
@@ -28,26 +30,68 @@ TASK = "update_positions"
 logger = logging.getLogger(__name__)
 
 
-async def update_positions(
+@dataclass(frozen=True)
+class Answer:
+    """What an account's exchange answered to a run.
+
+    Attributes:
+        account: Its name.
+        fetched: None when even its balances could not be fetched.
+        items: Why not.
+        started_at: UTC.
+    """
+
+    account: str
+    fetched: Fetched | None
+    items: tuple[Item, ...]
+    started_at: datetime
+
+
+async def ask_account(
     *,
     account: str,
-    exchange: PriceSource,
     exchange_account: ExchangeAccount,
     store: PortfolioStore,
     market: MarketFacts,
-    outbox: Outbox,
     clock: Clock,
     universe: Sequence[str],
+) -> Answer:
+    """Fetch an account's balances and new fills, before anything of it is stored.
+
+    One request for balances (Binance: weight 20), compared with those seen at the last import; then fills (20 a symbol)
+    only of symbols whose holding changed, of all when only cash or a fee asset moved, of those never asked or that
+    failed, and of those not asked for an hour (at most fifty a run, oldest first). `import_plan.plan_import` has the
+    exact rule. This is how a sale by hand on the exchange closes a position: its asset's total has changed.
+
+    Args:
+        account: Name of a registered account.
+        exchange_account: For balances and fills.
+        store: Where accounts, fills and positions are.
+        market: Stored symbols and candles.
+        clock: Now.
+        universe: The symbols kept fresh.
+
+    Raises:
+        OperatorError: When the account is not registered.
+        DatabaseUnavailable: Trying again is safe.
+    """
+    started_at = clock.now()
+    owner = store.load_account(account)
+    try:
+        fetched = await fetch_new_fills(
+            owner, exchange_account, store=store, market=market, clock=clock, universe=universe
+        )
+    except Exception as error:  # counted as a failed item: the positions are still to be priced
+        trace = None if isinstance(error, FksError) else error
+        logger.warning("The fills of %s could not be imported: %s", account, error, exc_info=trace)
+        return Answer(account, None, (failed_item(f"{account}{FILLS}", error),), started_at)
+    return Answer(account, fetched, (), started_at)
+
+
+def update_positions(
+    answer: Answer, quotes: Quotes, *, store: PortfolioStore, market: MarketFacts, outbox: Outbox, clock: Clock
 ) -> PositionsUpdate:
-    """Import new fills, rebuild the positions from all fills, and price the open ones.
-
-    What is asked (request weights are Binance's):
-
-    * one request for balances (20), compared with those seen at the last import; then fills (20 a symbol) only of
-      symbols whose holding changed, of all when only cash or a fee asset moved, of those never asked or that failed,
-      and of those not asked for an hour (at most fifty a run, oldest first). `import_plan.plan_import` has the exact
-      rule. This is how a sale by hand on the exchange closes a position: its asset's total has changed.
-    * one request for all prices. They come last, so that the stop-loss check right after finds them fresh.
+    """Store new fills, rebuild the positions from all fills, and price the open ones.
 
     Fills, positions, prices, the balances seen and the symbols that failed are stored in one transaction, by one writer
     an account: a process killed before its end asks again, and one that runs twice adds nothing. A symbol that is
@@ -55,24 +99,21 @@ async def update_positions(
     cannot be believed.
 
     Args:
-        account: Name of a registered account.
-        exchange: For the prices.
-        exchange_account: For balances and fills.
+        answer: What the account's exchange answered.
+        quotes: All prices, asked for after every account has answered: the stop-loss check right after finds them
+            fresh, however slow an account was.
         store: Where accounts, fills and positions are.
         market: Stored symbols and candles.
         outbox: Where messages about failed imports are recorded, also when nothing worked.
         clock: Now.
-        universe: The symbols kept fresh.
 
     Raises:
         AllItemsFailed: When nothing could be imported and nothing priced.
-        OperatorError: When the account is not registered.
         DatabaseUnavailable: Nothing was stored; trying again is safe.
     """
-    started_at = clock.now()
-    fetched, items = await _fetch(account, exchange_account, store, market, clock, universe)
-    quotes = await fetch_quotes(exchange, clock)
+    account, fetched = answer.account, answer.fetched
     booked, held, priced = _store(account, store, market, fetched, quotes, clock)
+    items = list(answer.items)
     if fetched is not None:
         items += describe_import(account, tuple(fetched.reasons), booked)
         items += describe_unlisted(account, fetched.unlisted)
@@ -88,37 +129,11 @@ async def update_positions(
             "unmatched": len(booked.unmatched),
         },
         items=tuple(items),
-        started_at=started_at,
+        started_at=answer.started_at,
         finished_at=clock.now(),
         positions=tuple(line_of(one) for one in held),
         closed=lines_of_closed(account, booked.closed),
     )
-
-
-async def _fetch(
-    account: str,
-    exchange_account: ExchangeAccount,
-    store: PortfolioStore,
-    market: MarketFacts,
-    clock: Clock,
-    universe: Sequence[str],
-) -> tuple[Fetched | None, list[Item]]:
-    """Fetch fills; when even the balances fail, the positions are still to be priced."""
-    owner = store.load_account(account)
-    try:
-        fetched = await fetch_new_fills(
-            owner,
-            exchange_account,
-            store=store,
-            market=market,
-            clock=clock,
-            universe=universe,
-        )
-    except Exception as error:  # counted as a failed item
-        trace = None if isinstance(error, FksError) else error
-        logger.warning("The fills of %s could not be imported: %s", account, error, exc_info=trace)
-        return None, [failed_item(f"{account}{FILLS}", error)]
-    return fetched, []
 
 
 def _store(

@@ -13,23 +13,35 @@ from lib.paper.trade import PaperTrade
 from lib.platform import Platform
 from lib.portfolio import limits, positions, stops
 from lib.portfolio.position_report import PositionsUpdate, line_of
+from lib.portfolio.positions import Answer
+from lib.portfolio.quotes import fetch_quotes
 from lib.portfolio.unwatched import tell_of_unwatched
 from lib.results import Item, TaskResult, calc_status
 
 
 async def update_positions(platform: Platform, account: str | None = None) -> PositionsUpdate:
-    """Import fills, rebuild and price the positions of one account, or of all, and give them their stop losses."""
+    """Import fills, rebuild and price the positions of one account, or of all, and give them their stop losses.
+
+    All accounts are asked at once, and one request for all prices comes last: a slow account makes no price of another
+    one old.
+    """
+    if account is not None:
+        platform.check_account(account)
+    names = platform.accounts if account is None else (account,)
+    asking = {name: asyncio.ensure_future(_ask_account(platform, name)) for name in names}
+    await asyncio.gather(*asking.values(), return_exceptions=True)
+    quotes = await fetch_quotes(platform.exchange, platform.clock)
 
     async def update(name: str) -> PositionsUpdate:
-        result = await positions.update_positions(
-            account=name,
-            exchange=platform.exchange,
-            exchange_account=platform.accounts[name],
+        answer = await asking[name]
+        result = await asyncio.to_thread(
+            positions.update_positions,
+            answer,
+            quotes,
             store=platform.portfolio,
             market=platform.market,
             outbox=platform.notifications,
             clock=platform.clock,
-            universe=platform.settings.symbols,
         )
         stops_set = await asyncio.to_thread(_set_missing_stops, platform, name)
         if not stops_set:
@@ -100,6 +112,17 @@ async def set_stop_loss(
         take_profit=take_profit,
         remove_stop_loss=remove_stop_loss,
         remove_take_profit=remove_take_profit,
+    )
+
+
+async def _ask_account(platform: Platform, name: str) -> Answer:
+    return await positions.ask_account(
+        account=name,
+        exchange_account=platform.accounts[name],
+        store=platform.portfolio,
+        market=platform.market,
+        clock=platform.clock,
+        universe=platform.settings.symbols,
     )
 
 

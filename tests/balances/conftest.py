@@ -23,10 +23,10 @@ from lib.balances.report import BalanceResult
 from lib.balances.sync import sync_account_balance
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.position_report import PositionsUpdate
-from lib.portfolio.positions import update_positions
 from lib.results import TaskResult
 from tests.portfolio.hand_exchange import HandClock, HandExchange
 from tests.portfolio.samples import ACCOUNT
+from tests.portfolio.updating import update_positions
 
 MORNING = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 UNIVERSE = ("SOL/USDT", "BNB/USDT", "BTC/USDT")

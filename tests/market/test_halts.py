@@ -23,13 +23,13 @@ from lib.market.sync_result import SyncResult
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.limits import set_missing_stops
 from lib.portfolio.position_report import PositionsUpdate
-from lib.portfolio.positions import update_positions
 from lib.portfolio.stops import check_stop_loss
 from lib.results import Status, TaskResult
 from lib.units import from_milliseconds
 from tests.market.desks import Desk
 from tests.market.exchanges import BTC, ETH, NOON, SOL, DrivenClock, make_symbol
 from tests.market.http import sync_over_http
+from tests.portfolio.updating import update_positions
 from tests.simulators import API_KEY, API_SECRET, START_AT, RunningSimulator
 
 UNIVERSE = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "LINK/USDT")

@@ -16,12 +16,12 @@ from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.position_report import PositionsUpdate
-from lib.portfolio.positions import update_positions
 from lib.portfolio.stops import check_stop_loss
 from lib.portfolio.stores import HeldPosition
 from lib.results import TaskResult
 from tests.portfolio.hand_exchange import HandClock, HandExchange
 from tests.portfolio.samples import ACCOUNT
+from tests.portfolio.updating import update_positions
 
 UNIVERSE = ("SOL/USDT", "BNB/USDT", "ADA/USDT")
 LISTED = (*UNIVERSE, "DOGE/USDT")

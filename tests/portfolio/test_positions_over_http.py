@@ -25,11 +25,11 @@ from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.limits import set_missing_stops
 from lib.portfolio.position_report import PositionsUpdate
-from lib.portfolio.positions import update_positions
 from lib.portfolio.stops import check_stop_loss
 from lib.results import Status, TaskResult
 from tests.portfolio.hand_exchange import HandClock
 from tests.portfolio.samples import ACCOUNT
+from tests.portfolio.updating import update_positions
 from tests.simulators import API_KEY, API_SECRET, START_AT, RunningSimulator
 
 DEPOSIT = 100_000  # USDT that the demo account began with
