@@ -22,8 +22,8 @@ async def check_settings(settings: Settings) -> None:
     Raises:
         SettingsError: Names everything that is wrong, with the remedy; never a value.
     """
-    _, refused = make_subscribers(settings, SystemClock())
-    wrong = [*map(str, refused.values()), *await _check_exchange(settings)]
+    faults = [subscriber.fault for subscriber in make_subscribers(settings, SystemClock())]
+    wrong = [*filter(None, faults), *await _check_exchange(settings)]
     if wrong:
         raise SettingsError("\n".join(wrong))
 

@@ -75,12 +75,11 @@ class Platform:
         books: The exchange's order books.
         accounts: Private sides by account.
         refused_accounts: Why an account of the settings cannot be used.
-        refused_channels: Why a channel of the settings cannot be used.
         candles: Candles, gaps, sync status and symbols, as synchronisation keeps them.
         market: Stored symbols and candles, as the portfolio asks for them.
         portfolio: Accounts, fills and positions.
         notifications: The outbox.
-        subscribers: The channels.
+        subscribers: Every channel of the settings, also what cannot be used.
         feeds: The news feeds' network.
         analysis: What the other chains keep.
     """
@@ -98,7 +97,6 @@ class Platform:
     feeds: FeedFetcher
     analysis: AnalysisStores
     refused_accounts: Mapping[str, SettingsError] = field(default_factory=dict)
-    refused_channels: Mapping[str, SettingsError] = field(default_factory=dict)
 
     async def for_each_account(self, account: str | None, work: Callable[[str], Awaitable[R]]) -> R:
         """Do the work for one account or for each; one account's failure does not stop another."""

@@ -28,13 +28,13 @@ from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.adapters.feeds import HttpFeeds
 from lib.errors import SettingsError
-from lib.notifications.channels import Subscriber
+from lib.notifications.channels import Channel, RefusedChannel, Subscriber
 from lib.paper.account import PaperAccount
 from lib.platform import AnalysisStores, Platform
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.stores import MarketFacts
 from lib.ports import BookSource, Clock, ExchangeAccount, SystemClock
-from lib.settings import SIMULATOR, AccountSettings, Settings, load_settings
+from lib.settings import SIMULATOR, AccountSettings, ChannelSettings, Settings, load_settings
 
 
 @asynccontextmanager
@@ -77,7 +77,6 @@ async def open_platform(
                 continue
             accounts[name] = private
             stack.push_async_callback(private.close)
-        subscribers, mute = make_subscribers(settings, clock)
         feeds = HttpFeeds()
         stack.push_async_callback(feeds.close)
         yield Platform(
@@ -91,10 +90,9 @@ async def open_platform(
             market=market,
             portfolio=portfolio,
             notifications=NotificationStore(engine),
-            subscribers=subscribers,
+            subscribers=make_subscribers(settings, clock),
             feeds=feeds,
             analysis=_make_analysis(engine),
-            refused_channels=mute,
         )
 
 
@@ -131,17 +129,19 @@ def venue_of(settings: Settings) -> Venue:
     )
 
 
-def make_subscribers(settings: Settings, clock: Clock) -> tuple[list[Subscriber], dict[str, SettingsError]]:
-    """Return every channel of the settings with what it wants, and why others are none; those do not mute the rest."""
-    subscribers, refused = [], {}
-    for name, given in settings.channels.items():
-        try:
-            channel = make_channel(name, given.url.get_secret_value(), clock)
-        except SettingsError as error:
-            refused[name] = error
-            continue
-        subscribers.append(Subscriber(channel, given.types, given.min_severity, given.order))
-    return subscribers, refused
+def make_subscribers(settings: Settings, clock: Clock) -> list[Subscriber]:
+    """Return every channel of the settings with what it wants; one with a wrong URL keeps its messages waiting."""
+    return [
+        Subscriber(_open_channel(name, given, clock), given.types, given.min_severity, given.order)
+        for name, given in settings.channels.items()
+    ]
+
+
+def _open_channel(name: str, given: ChannelSettings, clock: Clock) -> Channel:
+    try:
+        return make_channel(name, given.url.get_secret_value(), clock)
+    except SettingsError as error:
+        return RefusedChannel(name, str(error))
 
 
 def open_account(name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock) -> ExchangeAccount:

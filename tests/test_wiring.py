@@ -14,7 +14,9 @@ async def test_a_wrong_channel_is_reported_and_the_others_are_told(
     monkeypatch.setenv("FKS_CHANNELS__WRONG__URL", "no-url-at-all")
     async with world.platform() as platform:
         result = await notifications.send_notifications(platform, message="hello", key="1")
-    assert len(world.webhooks.messages) == 1
+    hello, told = world.webhooks.contents
+    assert hello.endswith("hello")
+    assert told.startswith("⚠️ Channel refuses messages: wrong")
     assert result.status is Status.PARTIAL
     (failed,) = result.failed
     assert failed.name == "wrong"

@@ -63,6 +63,26 @@ class Channel(Protocol):
         ...
 
 
+@dataclass
+class RefusedChannel:
+    """A channel whose settings make none: its messages wait until a person mends them, as where a webhook refuses us.
+
+    Attributes:
+        name: The channel's.
+        reason: What is wrong with its settings, with the remedy, free of secrets.
+    """
+
+    name: str
+    reason: str
+    max_characters: int = 2000
+    file_place: FilePlace = FilePlace.NOWHERE
+
+    def send(self, part: Part, severity: Severity) -> SendOutcome:
+        """Refuse; there is nobody to send to."""
+        del part, severity
+        return SendOutcome(Answer.REFUSED, self.reason)
+
+
 @dataclass(frozen=True)
 class Subscriber:
     """A channel and what it wants.
@@ -83,6 +103,11 @@ class Subscriber:
     def name(self) -> str:
         """The channel's name."""
         return self.channel.name
+
+    @property
+    def fault(self) -> str:
+        """Why its settings make no channel; empty when they do."""
+        return self.channel.reason if isinstance(self.channel, RefusedChannel) else ""
 
     def wants(self, message: Message) -> bool:
         """Return whether this channel subscribed to such messages."""

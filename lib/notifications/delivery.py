@@ -59,12 +59,14 @@ class ChannelReport:
         delivered: Messages it has confirmed completely.
         given_up: Title and reason of each message it will not get, or not with its files.
         backlog: What still waits for it, and why; None when nothing does.
+        fault: Why its settings make no channel; empty when they do.
     """
 
     name: str
     delivered: int = 0
     given_up: list[tuple[str, str]] = field(default_factory=list)
     backlog: Backlog | None = None
+    fault: str = ""
 
 
 def deliver_due(
@@ -112,7 +114,7 @@ class _Pass:
         self._pace = pace
         self._deadline = clock.now()
         self._owner = uuid.uuid4().hex
-        self.report = ChannelReport(subscriber.name)
+        self.report = ChannelReport(subscriber.name, fault=subscriber.fault)
         self._peace_until: datetime | None = None
         self._probing = False
         self._asked_again = False

@@ -96,7 +96,7 @@ def send_notifications(
 
 
 def _to_item(report: ChannelReport, now: datetime) -> Item:
-    """A channel fails when it delivered nothing, and messages were given up or wait because it does not answer.
+    """A channel fails when its settings make none, or it delivered nothing, and messages were given up or wait for it.
 
     Where others go through it is partial: a message that only it cannot take does not make every run a failed one.
     """
@@ -105,8 +105,10 @@ def _to_item(report: ChannelReport, now: datetime) -> Item:
     if waiting:
         later = f", next attempt {waiting.resume_at:%H:%M:%S} UTC" if waiting.resume_at > now else ""
         words.append(f"{waiting.waiting} waiting{later}")
-        if waiting.reason:
+        if waiting.reason and waiting.reason != report.fault:
             words.append(waiting.reason)
+    if report.fault:
+        words.append(report.fault)
     if report.given_up:
         titles = "; ".join(f"{title}: {reason}" for title, reason in report.given_up[:3])
         words.append(f"{len(report.given_up)} given up ({titles})")
@@ -115,6 +117,8 @@ def _to_item(report: ChannelReport, now: datetime) -> Item:
 
 def _find_status(report: ChannelReport) -> Status:
     waiting = report.backlog
+    if report.fault:
+        return Status.FAILED
     if not report.given_up and not (waiting and waiting.reason):
         return Status.OK if report.delivered else Status.SKIPPED
     fails = bool(report.given_up) or (waiting is not None and waiting.is_blocked)

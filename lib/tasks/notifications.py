@@ -12,7 +12,6 @@ from lib.notifications.routing import find_next_due as find_due
 from lib.notifications.sending import NotificationsResult
 from lib.notifications.texts import write_note
 from lib.platform import Platform
-from lib.results import calc_status, failed_item
 
 
 async def send_notifications(
@@ -39,11 +38,9 @@ async def send_notifications(
         at = platform.clock.now()
         note = write_note(kind or MessageType.OPERATIONS, message, urgent=urgent, key=key, at=at)
     pace = Pace(budget_seconds=seconds, escalation_seconds=platform.settings.escalation_seconds)
-    result = await asyncio.to_thread(
+    return await asyncio.to_thread(
         sending.send_notifications, platform.notifications, platform.subscribers, platform.clock, note=note, pace=pace
     )
-    items = (*result.items, *(failed_item(name, error) for name, error in platform.refused_channels.items()))
-    return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
 
 
 async def find_next_due(platform: Platform) -> datetime | None:
