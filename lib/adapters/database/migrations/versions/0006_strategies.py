@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.postgresql import JSONB
@@ -20,7 +22,7 @@ def _text(*names: str) -> list[sa.Column[str]]:
     return [sa.Column(name, sa.Text, nullable=False) for name in names]
 
 
-def _signal_key() -> list[sa.Column[str]]:
+def _signal_key() -> list[sa.Column[Any]]:
     return [
         sa.Column("timeframe", sa.Text, primary_key=True),
         sa.Column("opened_at", INSTANT, primary_key=True),
