@@ -52,7 +52,8 @@ async def signal_generation(account: str | None = None, timeframe: Timeframe | N
     Signals are made of closed candles only; where the newest one is missing, there is none.
 
     Args:
-        account: Size BUYs and sync the balance only of this account; empty means every account.
+        account: Sync the balance only of this account; empty means every account. BUYs are sized for all of them
+            either way, because each is told once.
         timeframe: Candles that strategies decide on; empty means the setting FKS_SIGNAL_TIMEFRAME.
     """
     if late := await support.skip_when_late(SIGNAL_GENERATION_EVERY):
@@ -60,7 +61,7 @@ async def signal_generation(account: str | None = None, timeframe: Timeframe | N
     account = account or None
     async with support.platform():
         synced = await support.attempt(tasks.sync_market_data)
-        signalled = await support.attempt(tasks.generate_signals, account, timeframe)
+        signalled = await support.attempt(tasks.generate_signals, timeframe)
         balanced = await support.attempt(tasks.sync_account_balance, account)
         sent = await support.attempt(tasks.send_notifications)
         return await support.conclude_chain(
@@ -98,7 +99,9 @@ async def market_analysis(account: str | None = None) -> State[Any]:
 
 @flow(name="news", flow_run_name=showing.name_run, validate_parameters=True)
 async def news(limit: Annotated[int, Field(ge=1, le=1000)] = 50) -> State[Any]:
-    """Fetch the news feeds, and store each new story once, with the symbols it is about and how it sounds.
+    """Fetch the news feeds, store each new story once, with the symbols it is about and how it sounds, and tell people.
+
+    They are told of a feed that has failed for a day, never of a story.
 
     Args:
         limit: How many new articles a run stores at most; the others are left for the next one.
@@ -107,4 +110,5 @@ async def news(limit: Annotated[int, Field(ge=1, le=1000)] = 50) -> State[Any]:
         return late
     async with support.platform():
         fetched = await support.attempt(tasks.fetch_news, limit)
-        return await support.conclude_chain("news", fetch_news=fetched)
+        sent = await support.attempt(tasks.send_notifications)
+        return await support.conclude_chain("news", fetch_news=fetched, send_notifications=sent)

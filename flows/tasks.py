@@ -108,12 +108,12 @@ async def update_indicators(symbols: list[str] | None = None, timeframes: list[s
 
 
 @task(name="generate_signals", task_run_name="generate_signals", **support.RETRY)
-async def generate_signals(account: str | None = None, timeframe: str | None = None) -> State[Any]:
+async def generate_signals(timeframe: str | None = None) -> State[Any]:
     """Let every active strategy decide on the last closed candle, and record alerts of its BUYs."""
     from lib.tasks import signals  # numba stays out of the five-minute chain
 
     async with support.platform() as platform:
-        return support.conclude_task(await signals.generate_signals(platform, account, timeframe))
+        return support.conclude_task(await signals.generate_signals(platform, timeframe))
 
 
 @task(name="set_strategy_state", task_run_name="set_strategy_state", **support.RETRY)
@@ -154,7 +154,7 @@ async def analyze_risk(account: str | None = None) -> State[Any]:
 
 @task(name="fetch_news", task_run_name="fetch_news", **support.RETRY)
 async def fetch_news(limit: int) -> State[Any]:
-    """Fetch the news feeds and store what is new."""
+    """Fetch the news feeds, store what is new, and record a warning of a feed that has failed for a day."""
     from lib.tasks import news
 
     async with support.platform() as platform:

@@ -14,21 +14,18 @@ from lib.strategy.signals import SignalOptions
 from lib.strategy.sizing import SizingRules
 
 
-async def generate_signals(
-    platform: Platform, account: str | None = None, timeframe: str | None = None
-) -> SignalsResult:
-    """Let every active strategy decide on the last closed candle, and size its BUYs for one account, or for all.
+async def generate_signals(platform: Platform, timeframe: str | None = None) -> SignalsResult:
+    """Let every active strategy decide on the last closed candle, and size its BUYs for all accounts.
+
+    There is one message for all of them, and it is told once: a run for one account would take it from the others.
 
     Args:
         platform: The parts.
-        account: None means all.
         timeframe: None means the settings'.
 
     Raises:
         SettingsError: Candles of the timeframe are not kept.
     """
-    if account is not None:
-        platform.check_account(account)
     settings, analysis = platform.settings, platform.analysis
     if timeframe and timeframe not in settings.timeframes:
         kept = ", ".join(settings.timeframes)
@@ -37,7 +34,7 @@ async def generate_signals(
         )
     result = await asyncio.to_thread(
         signals.generate_signals,
-        accounts=[account] if account else tuple(platform.accounts),
+        accounts=tuple(platform.accounts),
         symbols=settings.symbols,
         timeframe=timeframe or settings.signal_timeframe,
         history=analysis.history,
@@ -50,7 +47,7 @@ async def generate_signals(
         clock=platform.clock,
         options=signal_options_of(settings),
     )
-    if account is not None or not platform.refused_accounts:
+    if not platform.refused_accounts:
         return result
     items = (*result.items, *(failed_item(name, error) for name, error in platform.refused_accounts.items()))
     return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})

@@ -58,7 +58,12 @@ def market(prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 @pytest.fixture
 async def signalled(prefect_world: World, market: RunningSimulator) -> State[Any]:
-    """The chain of signals has run once after the first critical path, with one strategy.
+    """The chain of signals has run once."""
+    return await run_first_signals(prefect_world)
+
+
+async def run_first_signals(prefect_world: World, account: str | None = None) -> State[Any]:
+    """Run the chain of signals once after the first critical path, with one strategy.
 
     Whether the others buy in this market depends on the day.
     """
@@ -69,7 +74,7 @@ async def signalled(prefect_world: World, market: RunningSimulator) -> State[Any
         register_strategies(strategies, now)
         for other in set(STRATEGIES) - {STRATEGY}:
             strategies.change_state(other, StrategyState.DISABLED, "not tried here", now)
-    state: State[Any] = await signal_generation(return_state=True)
+    state: State[Any] = await signal_generation(account, return_state=True)
     assert state.name == "Completed", state.message
     return state
 
@@ -128,6 +133,13 @@ async def test_one_alert_says_what_each_account_should_buy_and_carries_the_chart
     assert name == "SOL-USDT-breakout.png"
     assert content.startswith(b"\x89PNG\r\n")
     assert content.rstrip(b"\0").endswith(b"IEND\xaeB`\x82")
+
+
+async def test_a_run_for_one_account_tells_the_others_too(prefect_world: World, market: RunningSimulator) -> None:
+    await run_first_signals(prefect_world, "paper")
+    alert, _ = prefect_world.webhooks.messages
+    for account in ("demo: buy ", "paper: buy ", "poor: no buy."):
+        assert account in alert.content, alert.content
 
 
 async def test_the_artifact_shows_every_symbol_with_its_signal_and_reason(
