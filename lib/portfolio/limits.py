@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from lib.errors import OperatorError
+from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.texts import compose
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition, MarketFacts, PortfolioStore
 from lib.ports import Clock
@@ -103,9 +106,26 @@ def set_missing_stops(
     return tuple(items)
 
 
+def write_stop_missing(name: str, why: str, *, at: datetime) -> Message:
+    """Return the warning that a position could not be given the stop loss its account promises; one a day.
+
+    Args:
+        name: The position's.
+        why: What is in the way.
+        at: UTC.
+    """
+    body = (
+        f"{name} has no stop loss: {why.rstrip('.')}.\n"
+        "The settings give every position of the account one (stop_loss_pct); this one could not be set, so nothing "
+        "watches it.\nWhat to do: set one with the flow set-stop-loss, or sell."
+    )
+    key = f"stop missing:{name}:{at:%Y-%m-%d}"
+    return compose(MessageType.STOP_LOSS, Severity.WARNING, f"No stop loss: {name}", body, key=key, at=at)
+
+
 def _set_missing(held: HeldPosition, stop: Decimal, store: PortfolioStore) -> Item:
     if stop <= 0:
-        detail = "the price is too small for such a stop loss; set one with the flow set-stop-loss"
+        detail = "the price is too small for such a stop loss: it would be zero after rounding to the price step"
         return Item(name=held.name, status=Status.FAILED, detail=detail)
     if contradiction := _find_contradiction(stop, held.take_profit):
         return Item(name=held.name, status=Status.FAILED, detail=contradiction)

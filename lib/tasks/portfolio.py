@@ -16,7 +16,7 @@ from lib.portfolio.position_report import PositionsUpdate, line_of
 from lib.portfolio.positions import Answer
 from lib.portfolio.quotes import fetch_quotes
 from lib.portfolio.unwatched import tell_of_unwatched
-from lib.results import Item, TaskResult, calc_status
+from lib.results import Item, Status, TaskResult, calc_status
 
 
 async def update_positions(platform: Platform, account: str | None = None) -> PositionsUpdate:
@@ -141,6 +141,11 @@ def _set_missing_stops(platform: Platform, account: str) -> tuple[Item, ...]:
     percent = platform.settings.effective_accounts[account].stop_loss_pct
     if percent is None:
         return ()
-    return limits.set_missing_stops(
+    items = limits.set_missing_stops(
         account=account, percent_below=percent, store=platform.portfolio, market=platform.market
     )
+    for item in items:
+        if item.status is Status.FAILED:
+            now = platform.clock.now()
+            platform.notifications.record(limits.write_stop_missing(item.name, item.detail, at=now))
+    return items

@@ -1,4 +1,4 @@
-"""Several accounts: what is wrong or slow with one costs no other its stop loss check."""
+"""The tasks of the portfolio on accounts that are traded by hand."""
 
 from __future__ import annotations
 
@@ -34,3 +34,17 @@ async def test_a_slow_account_makes_no_price_of_another_one_old(desk: Desk) -> N
         result = await portfolio.check_stop_loss(platform)
     assert (result.counts["triggered"], result.counts["stale"]) == (1, 0)
     assert [message.title for message in desk.messages()] == ["🛑 Stop loss triggered: SOL/USDT (demo)"]
+
+
+async def test_a_position_that_cannot_be_given_its_stop_loss_is_told_once_a_day(desk: Desk) -> None:
+    desk.exchange.price(DOGE="0.01")  # 8 percent below it is less than the price step of 0.01
+    desk.exchange.trade("buy", "1000", "0.01", symbol="DOGE/USDT")
+    async with open_by_hand(desk, {ACCOUNT: desk.exchange}) as platform:
+        for minutes in (0, 5, 24 * 60):
+            desk.clock.pass_time(minutes=minutes)
+            result = await portfolio.update_positions(platform)
+            assert [item.name for item in result.failed] == ["demo DOGE/USDT"]
+    first, second = desk.messages()
+    assert (first.severity, first.title) == ("warning", "🛑 No stop loss: demo DOGE/USDT")
+    assert "the price is too small for such a stop loss" in first.body
+    assert first.title == second.title
