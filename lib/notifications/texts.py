@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
+from hashlib import sha256
 
 from lib.errors import OperatorError
 from lib.notifications.cleaning import clean_text
@@ -114,7 +116,9 @@ def write_channel_refused(channel: str, backlog: Backlog, *, at: datetime) -> Me
 
 
 def write_import_failed(what: str, error: str, *, at: datetime) -> Message:
-    """Return the urgent message that fills cannot be imported until a person mends something; one a day.
+    """Return the urgent message that fills cannot be imported until a person mends something; one a day and reason.
+
+    Numbers in the reason do not count: they may be ids and times, which differ with every try.
 
     Args:
         what: Whose: "demo fills" of a whole account, "demo SOL/USDT fills" of a symbol.
@@ -125,5 +129,6 @@ def write_import_failed(what: str, error: str, *, at: datetime) -> Message:
         f"{error}\nWhat was bought since is unknown here, so nothing watches it; what was sold still counts as held.\n"
         "What to do: mend that; until then watch these positions on the exchange."
     )
-    key = f"import:{what}:{at:%Y-%m-%d}"
+    reason = sha256(re.sub(r"\d+", "", error).encode()).hexdigest()[:12]
+    key = f"import:{what}:{at:%Y-%m-%d}:{reason}"
     return compose(MessageType.OPERATIONS, Severity.URGENT, f"Cannot be imported: {what}", body, key=key, at=at)

@@ -70,7 +70,7 @@ def test_a_note_without_words_is_refused(text: str) -> None:
         write_note(MessageType.OPERATIONS, text, urgent=False, key="run-1", at=NOON)
 
 
-def test_a_failed_import_is_told_urgently_once_a_day_and_says_what_is_not_watched() -> None:
+def test_a_failed_import_is_told_urgently_once_a_day_and_reason_and_says_what_is_not_watched() -> None:
     remedy = "Expected a valid key. Enter it in .env."
     first = write_import_failed("demo SOL/USDT fills", remedy, at=NOON)
     again = write_import_failed("demo SOL/USDT fills", remedy, at=NOON + timedelta(hours=11))
@@ -78,13 +78,16 @@ def test_a_failed_import_is_told_urgently_once_a_day_and_says_what_is_not_watche
         write_import_failed("demo SOL/USDT fills", remedy, at=NOON + timedelta(days=1)),
         write_import_failed("other SOL/USDT fills", remedy, at=NOON),
         write_import_failed("demo ETH/USDT fills", remedy, at=NOON),
+        write_import_failed("demo SOL/USDT fills", "Fill 17 of SOL/USDT cannot be.", at=NOON),
     ]
 
     assert first.severity is Severity.URGENT
     assert first.body.startswith(remedy)
     assert "nothing watches it" in first.body
     assert first.deduplication_key == again.deduplication_key
-    assert len({first.deduplication_key, *(other.deduplication_key for other in others)}) == 4
+    same_reason = write_import_failed("demo SOL/USDT fills", "Fill 18 of SOL/USDT cannot be.", at=NOON)
+    assert same_reason.deduplication_key == others[-1].deduplication_key
+    assert len({first.deduplication_key, *(other.deduplication_key for other in others)}) == 5
 
 
 @pytest.mark.parametrize(
