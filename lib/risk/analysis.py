@@ -14,13 +14,13 @@ from lib.risk.measures import RiskMeasures, measure_risk
 from lib.risk.messages import write_risk
 from lib.risk.options import RiskOptions
 from lib.risk.report import RiskResult
-from lib.risk.rules import RiskAssessment, RiskLevel, assess_risk, describe_rule
+from lib.risk.rules import Cause, RiskAssessment, assess_risk, describe_rule
 from lib.risk.stores import RiskSnapshot, RiskStore
 
 TASK = "analyze_risk"
 TOLD = {
     AlarmStep.RAISE: "people are told",
-    AlarmStep.WORSEN: "people are told that another rule fired",
+    AlarmStep.WORSEN: "people are told what else makes it HIGH",
     AlarmStep.REPEAT: "people are told again",
     AlarmStep.END: "people are told that it is over",
 }
@@ -38,10 +38,11 @@ def analyze_risk(
 ) -> RiskResult:
     """Apply the rules to an account, measure what it may lose, store both, and tell people of HIGH risk.
 
-    * People are told when risk becomes HIGH, when another rule makes it HIGH too, again after `options.realert` while
-      it stays, and once when it is over. MEDIUM and LOW are in the result only.
+    * People are told when risk becomes HIGH, when another rule or another symbol makes it HIGH too, again after
+      `options.realert` while it stays, and once when it is over. MEDIUM and LOW are in the result only.
     * It is over when it would not be HIGH at the lower `options.clear_limits` either, every position has a price and
-      the state is current: what is not known never gives the all-clear.
+      the state is current: what is not known never gives the all-clear. So it is with each of several causes: one that
+      was over and comes back is told again.
     * The message is stored in one transaction with what was noted of it and with the snapshot, and one run of an
       account waits for the other: nothing is told twice, and nothing is lost with a process that is killed.
 
@@ -79,22 +80,27 @@ def _settle(
     options: RiskOptions,
 ) -> tuple[RiskSnapshot, AlarmStep | None]:
     """Store the snapshot, and with it the message that is due."""
-    is_over = _is_safely_below(state, assessment, now, options)
+    standing = _find_standing(state, assessment, now, options)
     with store.open_risk(state.account) as book:
         alarm = book.load_alarm()
-        step = alarm.find_step(assessment.high_rules, is_over=is_over, now=now, realert=options.realert)
+        if standing is not None:
+            alarm = alarm.keep(standing)
+        causes, is_over = assessment.high_causes, standing is not None and not standing
+        step = alarm.find_step(causes, is_over=is_over, now=now, realert=options.realert)
         if step is not None:
             book.record(write_risk(step, alarm, state, assessment, measures, options, now))
-            alarm = alarm.take(step, assessment.high_rules, now)
+            alarm = alarm.take(step, causes, now)
         snapshot = RiskSnapshot(now, state, assessment, options.limits, measures, alarm)
         book.save(snapshot)
     return snapshot, step
 
 
-def _is_safely_below(state: AccountState, assessment: RiskAssessment, now: datetime, options: RiskOptions) -> bool:
-    """Tell whether an alarm may end: HIGH at no lower limit either, and nothing of it unknown."""
+def _find_standing(
+    state: AccountState, assessment: RiskAssessment, now: datetime, options: RiskOptions
+) -> frozenset[Cause] | None:
+    """Return what would make it HIGH at the lower limits; an alarm ends with nothing. None where that is not known."""
     is_known = not assessment.unpriced_positions and options.is_current(state, now)
-    return is_known and assess_risk(state, options.clear_limits).level is not RiskLevel.HIGH
+    return assess_risk(state, options.clear_limits).high_causes if is_known else None
 
 
 def _describe(snapshot: RiskSnapshot, step: AlarmStep | None, options: RiskOptions) -> Item:

@@ -13,6 +13,7 @@ from lib.risk.alarm import AlarmStep, RiskAlarm
 from lib.risk.measures import RiskMeasures
 from lib.risk.options import RiskOptions
 from lib.risk.rules import (
+    Cause,
     FiredRule,
     RiskAssessment,
     RiskLevel,
@@ -55,7 +56,7 @@ def write_risk(
     lines.append(f"What to do: {todo}")
     return compose(
         MessageType.RISK,
-        Severity.URGENT if assessment.high_rules & URGENT_RULES else Severity.WARNING,
+        Severity.URGENT if URGENT_RULES & {one.rule for one in assessment.high_causes} else Severity.WARNING,
         _headline(step, alarm, state, assessment),
         "\n".join(lines),
         key=f"{state.account}:{alarm.alerts}:{step}",
@@ -67,14 +68,15 @@ def _headline(step: AlarmStep, alarm: RiskAlarm, state: AccountState, assessment
     if step is AlarmStep.END:
         return f"Risk is no longer HIGH: {assessment.level} ({state.account})"
     high = [one for one in assessment.fired if one.level is RiskLevel.HIGH]
-    told = [one for one in high if one.rule not in alarm.told] if step is AlarmStep.WORSEN else high
-    more = f" and {len(told) - 1} more" if len(told) > 1 else ""
+    if step is AlarmStep.WORSEN:
+        high = [one for one in high if Cause(one.rule, one.symbol) not in alarm.told]
+    more = f" and {len(high) - 1} more" if len(high) > 1 else ""
     opening = {
         AlarmStep.RAISE: "HIGH risk: ",
         AlarmStep.WORSEN: "HIGH risk, now also: ",
         AlarmStep.REPEAT: "Still HIGH risk: ",
     }[step]
-    return f"{opening}{describe_rule(told[0], state.quote_asset)}{more} ({state.account})"
+    return f"{opening}{describe_rule(high[0], state.quote_asset)}{more} ({state.account})"
 
 
 def describe_account(state: AccountState, assessment: RiskAssessment, measures: RiskMeasures) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from decimal import ROUND_CEILING, Decimal, localcontext
 from enum import StrEnum
+from typing import NamedTuple
 
 from lib.errors import SettingsError
 from lib.portfolio.money import EXACT, SMALLEST, format_number
@@ -42,6 +43,13 @@ class Rule(StrEnum):
     POSITION = "position"
     UNPRICED = "unpriced"
     NO_EQUITY = "no equity"
+
+
+class Cause(NamedTuple):
+    """What people are told of once: a rule, and the symbol where it is about one asset."""
+
+    rule: Rule
+    symbol: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,9 +135,9 @@ class RiskAssessment:
     unpriced_assets: tuple[str, ...] = ()
 
     @property
-    def high_rules(self) -> frozenset[Rule]:
-        """The rules that make it HIGH."""
-        return frozenset(one.rule for one in self.fired if one.level is RiskLevel.HIGH)
+    def high_causes(self) -> frozenset[Cause]:
+        """What makes it HIGH."""
+        return frozenset(Cause(one.rule, one.symbol) for one in self.fired if one.level is RiskLevel.HIGH)
 
 
 def assess_risk(state: AccountState, limits: RiskLimits) -> RiskAssessment:

@@ -95,10 +95,44 @@ def test_a_loss_is_urgent(desk: Desk) -> None:
 
 def test_another_rule_that_fires_while_it_is_high_is_told_once(desk: Desk) -> None:
     desk.analyze(high(desk))
-    for pnl in ("-1100", "-900", "-1100"):
+    for pnl in ("-1100", "-960", "-1100"):
         desk.clock.pass_time(minutes=30)
         desk.analyze(state_at(desk, "1500", **HIGH, pnl=pnl))
     assert desk.titles()[1:] == ["⚠️ HIGH risk, now also: unrealized loss 11.00 % of equity is above 10 % (demo)"]
+
+
+def test_a_loss_that_was_safely_below_its_limit_and_comes_back_is_told_again(desk: Desk) -> None:
+    desk.analyze(high(desk))
+    for pnl in ("-1100", "-600", "-4500"):
+        desk.clock.pass_time(minutes=30)
+        desk.analyze(state_at(desk, "1500", **HIGH, pnl=pnl))
+    assert desk.titles()[1:] == [
+        "⚠️ HIGH risk, now also: unrealized loss 11.00 % of equity is above 10 % (demo)",
+        "⚠️ HIGH risk, now also: unrealized loss 45.00 % of equity is above 10 % (demo)",
+    ]
+    assert desk.messages()[2].severity == "urgent"
+
+
+@pytest.mark.parametrize("unknown", ["price", "time"])
+def test_what_is_not_known_is_not_over_and_not_told_again(desk: Desk, unknown: str) -> None:
+    lost = {**HIGH, "pnl": "-1100"}
+    desk.analyze(state_at(desk, "1500", **lost))
+    desk.clock.pass_time(hours=2)
+    hidden = state_at(desk, "1500", **HIGH, unpriced="SOL/USDT" if unknown == "price" else "")
+    desk.analyze(hidden if unknown == "price" else replace(hidden, at=START))
+    desk.analyze(state_at(desk, "1500", **lost))
+    assert len(desk.messages()) == 1
+
+
+def test_a_second_asset_above_its_limit_is_told_too_and_each_once(desk: Desk) -> None:
+    for held in ({"BTC": "2500"}, {"BTC": "2500", "SOL": "2100"}, {"BTC": "2500", "SOL": "2100"}):
+        desk.clock.pass_time(minutes=30)
+        desk.analyze(state_at(desk, str(10_000 - sum(map(int, held.values()))), **held))
+    assert desk.titles() == [
+        "⚠️ HIGH risk: BTC/USDT 25.00 % of equity is above 20 % (demo)",
+        "⚠️ HIGH risk, now also: SOL/USDT 21.00 % of equity is above 20 % (demo)",
+    ]
+    assert desk.query("SELECT told FROM risk_alarms")[0].told == ["position:BTC/USDT", "position:SOL/USDT"]
 
 
 def test_each_concentrated_position_is_named_with_what_to_sell(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from lib.errors import SettingsError
 from lib.portfolio.state import AccountState
-from lib.risk.rules import FiredRule, RiskAssessment, RiskLevel, RiskLimits, Rule, assess_risk, describe_rule
+from lib.risk.rules import Cause, FiredRule, RiskAssessment, RiskLevel, RiskLimits, Rule, assess_risk, describe_rule
 from tests.risk.samples import hold
 
 LIMITS = RiskLimits()
@@ -126,7 +126,7 @@ def test_without_equity_whatever_is_held_is_high(cash: str) -> None:
 
 
 def test_when_all_there_is_has_no_price_risk_is_high() -> None:
-    assert assess(hold("0", unpriced="SOL/USDT")).high_rules == {Rule.NO_EQUITY}
+    assert assess(hold("0", unpriced="SOL/USDT")).high_causes == {Cause(Rule.NO_EQUITY)}
 
 
 @pytest.mark.parametrize("cash", ["0", "-1"])

@@ -16,7 +16,7 @@ from lib.adapters.database.tables.risk import RiskAlarmRow, RiskSnapshotRow
 from lib.notifications.messages import Message
 from lib.risk.alarm import RiskAlarm
 from lib.risk.measures import RiskMeasures
-from lib.risk.rules import FiredRule, Rule
+from lib.risk.rules import Cause, FiredRule, Rule
 from lib.risk.stores import RiskSnapshot
 
 SNAPSHOTS = table_of(RiskSnapshotRow)
@@ -50,7 +50,7 @@ class DatabaseRiskBook:
         row = self._connection.execute(select(ALARMS).where(ALARMS.c.account == self._account)).one_or_none()
         if row is None:
             return RiskAlarm()
-        return RiskAlarm(row.raised_at, row.alerted_at, frozenset(map(Rule, row.told)), row.alerts)
+        return RiskAlarm(row.raised_at, row.alerted_at, frozenset(map(_to_cause, row.told)), row.alerts)
 
     def record(self, message: Message) -> bool:
         """See `RiskBook`."""
@@ -66,7 +66,7 @@ class DatabaseRiskBook:
         told = {
             "raised_at": alarm.raised_at,
             "alerted_at": alarm.alerted_at,
-            "told": sorted(alarm.told),
+            "told": sorted(f"{rule}:{symbol}" if symbol else rule.value for rule, symbol in alarm.told),
             "alerts": alarm.alerts,
         }
         self._connection.execute(
@@ -74,6 +74,12 @@ class DatabaseRiskBook:
             .values({"account": self._account} | told)
             .on_conflict_do_update(constraint=ALARMS.primary_key, set_=told)
         )
+
+
+def _to_cause(told: str) -> Cause:
+    """Read ``position:SOL/USDT``, or a rule alone."""
+    rule, _, symbol = told.partition(":")
+    return Cause(Rule(rule), symbol or None)
 
 
 def _to_row(snapshot: RiskSnapshot) -> dict[str, Any]:

@@ -66,7 +66,10 @@ class RiskSnapshotRow(SQLModel, table=True):
 
 
 class RiskAlarmRow(SQLModel, table=True):
-    """What people were told about an account's risk: see `lib.risk.alarm.RiskAlarm`."""
+    """What people were told about an account's risk: see `lib.risk.alarm.RiskAlarm`.
+
+    `told`: rules, with the symbol where one is about one asset: "exposure", "position:SOL/USDT".
+    """
 
     __tablename__ = "risk_alarms"
     __table_args__: ClassVar = (CheckConstraint("alerts >= 0", name="risk_alarms_alerts"),)
