@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from lib.errors import RetryableError
 from lib.portfolio.alarms import Alarm, AlarmKind
@@ -17,6 +18,7 @@ from lib.results import Item, Status, TaskResult, calc_status, failed_item
 TASK = "check_stop_loss"
 logger = logging.getLogger(__name__)
 CLOCK_TOLERANCE = timedelta(seconds=5)  # what an orderly clock is set back by; a price further ahead has no known age
+RECOVERY_MARGIN = Decimal("0.02")  # of the stop; more than prices flap by from one check to the next
 COUNTED = {AlarmKind.STOP_LOSS: "triggered", AlarmKind.TAKE_PROFIT: "take profits", AlarmKind.STALE_PRICE: "stale"}
 
 
@@ -30,8 +32,9 @@ def check_stop_loss(
 ) -> TaskResult:
     """Check every open position of the account against its stop loss and take profit, and tell people.
 
-    * Price at or below the stop loss: an urgent message at once, and every `realert` while it is so. However the price
-      flaps around the stop, there are never more; setting another stop loss begins anew.
+    * Price at or below the stop loss: an urgent message at once, and every `realert` while it is so. A price that flaps
+      around the stop brings no more; after a real recovery (`RECOVERY_MARGIN` above the stop, or above it for two
+      checks in a row) or with another stop loss it begins anew.
     * Price at or above the take profit: one warning, and another one only after the price had left it.
     * Price older than `max_age`, of a future instant (the clock was ahead when it came), or none: the position's item
       fails and an urgent message says that nothing watches it, at most one a position every `realert`. It is never a
@@ -101,6 +104,8 @@ def _tell(
         return 0
     alarm = held.alarms.get(kind, Alarm())
     if not alarm.is_due(kind, now, realert):
+        if kind is AlarmKind.STOP_LOSS and alarm.raised_at is None:
+            store.save_alarm(held, kind, alarm.raise_quietly(now))
         return 0
     return int(store.save_alarm(held, kind, alarm.alert(now), render_alert(kind, held, now)))
 
@@ -110,9 +115,16 @@ def _arm_passed(held: HeldPosition, kind: AlarmKind | None, store: PortfolioStor
     if kind is AlarmKind.STALE_PRICE:
         return
     for other in set(AlarmKind) - {kind}:
-        alarm = held.alarms.get(other)
-        if alarm is not None and alarm.raised_at is not None:
-            store.save_alarm(held, other, alarm.rest())
+        alarm = held.alarms.get(other, Alarm())
+        rested = alarm.rest_after_recovery(clear=_is_clear(held)) if other is AlarmKind.STOP_LOSS else alarm.rest()
+        if rested != alarm:
+            store.save_alarm(held, other, rested)
+
+
+def _is_clear(held: HeldPosition) -> bool:
+    if held.valuation is None or held.stop_loss is None:
+        return False
+    return held.valuation.price >= held.stop_loss * (1 + RECOVERY_MARGIN)
 
 
 def _describe(held: HeldPosition, kind: AlarmKind | None, now: datetime, max_age: timedelta) -> Item:

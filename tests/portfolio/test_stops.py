@@ -97,6 +97,47 @@ async def test_a_price_that_flaps_around_the_stop_tells_no_more_often(stopped: D
     assert len(stopped.messages()) == 2
 
 
+async def find_told(stopped: Desk, prices: str) -> list[int]:
+    """The checks, of one each five minutes at these prices, that told people."""
+    told = []
+    for number, price in enumerate(prices.split()):
+        stopped.exchange.price(SOL=price)
+        if (await stopped.run(minutes=5)).counts["alerts"]:
+            told.append(number)
+    return told
+
+
+@pytest.mark.parametrize(
+    ("prices", "told"),
+    [
+        pytest.param("89 95 89 89 89 89", [0, 2], id="far above the stop for one check"),
+        pytest.param("89 91.8 89", [0, 2], id="two percent above the stop"),
+        pytest.param("89 90.5 90.5 89 89", [0, 3], id="above the stop for two checks in a row"),
+        pytest.param("89 90.5 89 90.5 90.5 89", [0, 5], id="flapping, then above the stop for two checks"),
+        pytest.param("89 91.79 89 91.79 89 89 89", [0, 6], id="hardly above the stop for a check: as if it had stayed"),
+    ],
+)
+async def test_a_crossing_after_a_real_recovery_is_told_at_once(stopped: Desk, prices: str, told: list[int]) -> None:
+    assert await find_told(stopped, prices) == told
+
+
+async def test_a_new_crossing_is_told_as_a_new_trigger_with_its_own_time(stopped: Desk) -> None:
+    await find_told(stopped, "89 95 89 89 89 89 89 89 89")
+    assert [message.title.split(":")[0] for message in stopped.messages()] == [
+        "🛑 Stop loss triggered",
+        "🛑 Stop loss triggered",
+        "🛑 Stop loss still triggered",
+    ]
+    assert "It was triggered first at 2024-10-04 00:15 UTC" in stopped.messages()[2].body
+
+
+@pytest.mark.parametrize(("prices", "told"), [("89 91", 2 * 2), ("89 95", 2 * 6)])
+async def test_a_price_that_flaps_for_two_hours_tells_at_most_every_ten_minutes(
+    stopped: Desk, prices: str, told: int
+) -> None:
+    assert len(await find_told(stopped, " ".join([prices] * 12))) == told
+
+
 async def test_a_price_that_falls_to_the_stop_weeks_after_it_recovered_is_told_as_a_new_trigger(stopped: Desk) -> None:
     for price in ("85", "95"):
         stopped.exchange.price(SOL=price)
