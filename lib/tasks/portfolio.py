@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from datetime import timedelta
 from decimal import Decimal
 
@@ -16,7 +17,9 @@ from lib.portfolio.position_report import PositionsUpdate, line_of
 from lib.portfolio.positions import Answer
 from lib.portfolio.quotes import fetch_quotes
 from lib.portfolio.unwatched import tell_of_unwatched
-from lib.results import Item, Status, TaskResult, calc_status
+from lib.results import Item, Status, TaskResult, calc_status, failed_item
+
+logger = logging.getLogger(__name__)
 
 
 async def update_positions(platform: Platform, account: str | None = None) -> PositionsUpdate:
@@ -69,8 +72,10 @@ async def check_stop_loss(platform: Platform, account: str | None = None) -> Tas
 
     if account is not None:
         return await platform.for_each_account(account, check)
-    unwatched = await asyncio.to_thread(_tell_of_unwatched, platform)
-    result = await platform.for_each_account(None, check)
+    try:
+        result = await platform.for_each_account(None, check)
+    finally:
+        unwatched = await asyncio.to_thread(_tell_of_unwatched, platform)
     told = {item.name for item in unwatched}
     items = (*(item for item in result.items if item.name not in told), *unwatched)
     return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
@@ -127,14 +132,18 @@ async def _ask_account(platform: Platform, name: str) -> Answer:
 
 
 def _tell_of_unwatched(platform: Platform) -> tuple[Item, ...]:
-    return tell_of_unwatched(
-        watched=platform.accounts,
-        refused=platform.refused_accounts,
-        exchange=platform.settings.exchange,
-        store=platform.portfolio,
-        outbox=platform.notifications,
-        now=platform.clock.now(),
-    )
+    try:
+        return tell_of_unwatched(
+            watched=platform.accounts,
+            refused=platform.refused_accounts,
+            exchange=platform.settings.exchange,
+            store=platform.portfolio,
+            outbox=platform.notifications,
+            now=platform.clock.now(),
+        )
+    except Exception as error:  # counted as a failed item: the checks that were made stand
+        logger.exception("Accounts that nobody watches could not be looked for")
+        return (failed_item("unwatched accounts", error),)
 
 
 def _set_missing_stops(platform: Platform, account: str) -> tuple[Item, ...]:

@@ -52,7 +52,8 @@ class HandExchange:
     def trade(self, side: str, quantity: str, price: str, fee: str = "0 USDT", symbol: str = "SOL/USDT") -> Fill:
         """Trade at the present instant and settle it in the balances."""
         number = sum(fill.symbol == symbol for fill in self.fills) + 1
-        fill = replace(make_fill(side, quantity, price, fee, symbol, number), filled_at=self.clock.now())
+        fill = make_fill(side, quantity, price, fee, symbol, number)
+        fill = replace(fill, account=self.account, filled_at=self.clock.now())
         self.fills.append(fill)
         sign = 1 if fill.side is Side.BUY else -1
         self.deposit(fill.base, sign * fill.quantity)

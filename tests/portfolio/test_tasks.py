@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
+import pytest
+
+from lib.adapters.database.notifications import NotificationStore
+from lib.errors import AllItemsFailed
+from lib.notifications.messages import Message
 from lib.portfolio.fills import Balance
+from lib.results import Status
 from lib.tasks import portfolio
 from tests.portfolio.conftest import Desk
 from tests.portfolio.desk_platform import open_by_hand
@@ -20,6 +27,49 @@ class SlowExchange(HandExchange):
     async def fetch_balances(self) -> Mapping[str, Balance]:
         self.clock.pass_time(seconds=self.seconds)
         return await super().fetch_balances()
+
+
+class BrokenOutbox(NotificationStore):
+    """Records nothing."""
+
+    def record(self, message: Message) -> bool:
+        raise RuntimeError(f"cannot record {message.title}")
+
+
+async def hold_in_two_accounts(desk: Desk) -> None:
+    """2 SOL with a stop loss of 92 in the desk's account, and in "gone"."""
+    gone = HandExchange(desk.clock, USDT="1000")
+    gone.account = "gone"
+    for exchange in (gone, desk.exchange):
+        exchange.trade("buy", "2", "100")
+    async with open_by_hand(desk, {ACCOUNT: desk.exchange, "gone": gone}) as platform:
+        await portfolio.update_positions(platform)
+
+
+async def test_trouble_with_accounts_that_nobody_watches_costs_no_stop_loss_check(desk: Desk) -> None:
+    await hold_in_two_accounts(desk)
+    desk.exchange.price(SOL="50")
+    async with open_by_hand(desk, {ACCOUNT: desk.exchange}) as platform:
+        await portfolio.update_positions(platform)
+        broken = replace(platform, notifications=BrokenOutbox(desk.engine))
+        result = await portfolio.check_stop_loss(broken)
+    assert (result.status, result.counts["triggered"]) == (Status.PARTIAL, 1)
+    [item] = result.failed
+    assert (item.name, item.detail) == (
+        "unwatched accounts",
+        "unexpected RuntimeError: cannot record ⚠️ Not watched: gone (1 open positions)",
+    )
+    assert [message.title for message in desk.messages()] == ["🛑 Stop loss triggered: SOL/USDT (demo)"]
+
+
+async def test_an_account_left_behind_is_told_though_no_check_could_be_made(desk: Desk) -> None:
+    await hold_in_two_accounts(desk)
+    desk.clock.pass_time(minutes=5)
+    async with open_by_hand(desk, {ACCOUNT: desk.exchange}) as platform:
+        with pytest.raises(AllItemsFailed, match="demo SOL/USDT"):
+            await portfolio.check_stop_loss(platform)
+    titles = [message.title for message in desk.messages()]
+    assert titles == ["⚠️ No fresh price: SOL/USDT (demo)", "⚠️ Not watched: gone (1 open positions)"]
 
 
 async def test_a_slow_account_makes_no_price_of_another_one_old(desk: Desk) -> None:
