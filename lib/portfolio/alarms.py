@@ -36,8 +36,8 @@ class Alarm:
         """Tell whether people are to be told now that the condition holds.
 
         A stop loss or a stale price is told again every `realert`, a take profit once until the price has left it.
-        None is told more often than that, but a stop loss after a real recovery. One that was told in the future, by a clock that was
-        ahead, is due: nobody knows when that was.
+        None is told more often than that, but a stop loss after a real recovery. One that was told in the future, by a
+        clock that was ahead, is due: nobody knows when that was.
         """
         if kind is AlarmKind.TAKE_PROFIT and self.raised_at is not None:
             return False
