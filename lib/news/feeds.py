@@ -77,6 +77,7 @@ class FeedState:
         last_ok_at: When it last answered as it should ("not modified" included), UTC.
         error: Why the last attempt failed; None when it did not.
         consecutive_failures: Since the last good answer.
+        failing_since: When the first of them was, UTC; None when the last attempt did not fail.
     """
 
     name: str
@@ -86,6 +87,7 @@ class FeedState:
     last_ok_at: datetime | None = None
     error: str | None = None
     consecutive_failures: int = 0
+    failing_since: datetime | None = None
 
 
 def calc_url_hash(url: str) -> str:

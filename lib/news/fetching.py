@@ -11,10 +11,12 @@ from datetime import datetime
 from lib.errors import FksError
 from lib.news.articles import Article, make_article
 from lib.news.feeds import FeedFetcher, FeedState, FetchedFeed, Validators, calc_url_hash
+from lib.news.outages import tell_of_outages
 from lib.news.report import NewsResult, list_stories
 from lib.news.stores import NewsDesk, NewsStore
 from lib.news.stories import NEAR, find_story
 from lib.news.tagging import AssetTagger
+from lib.notifications.outbox import Outbox
 from lib.ports import Clock
 from lib.results import Item, Status, calc_status, failed_item
 
@@ -46,6 +48,7 @@ async def fetch_news(
     feeds: Mapping[str, str],
     fetcher: FeedFetcher,
     store: NewsStore,
+    outbox: Outbox,
     clock: Clock,
     assets: Collection[str],
     limit: int = 50,
@@ -62,6 +65,7 @@ async def fetch_news(
         feeds: Address by the operator's name of it; an address can hold a secret and is never logged or stored.
         fetcher: The network.
         store: Where articles are.
+        outbox: Where a message about a feed that has failed for a day is recorded.
         clock: Now.
         assets: Tickers to tag with: ("BTC", "ETH").
         limit: How many articles a run stores at most.
@@ -80,7 +84,9 @@ async def fetch_news(
     with store.open_desk() as desk:
         added = _add_newest(desk, [article for articles in found.values() for article in articles], limit)
         behind = {name for name, articles in found.items() if any(article.key in added.left for article in articles)}
-        desk.save_feeds([_to_state(one, known.get(one.name), now, is_behind=one.name in behind) for one in asked])
+        states = [_to_state(one, known.get(one.name), now, is_behind=one.name in behind) for one in asked]
+        desk.save_feeds(states)
+    tell_of_outages(states, outbox, now)
     items = tuple(_describe(one, found.get(one.name, ()), added) for one in asked)
     repeated = sum(article.same_as is not None for article in added.articles)
     return NewsResult(
@@ -152,13 +158,18 @@ def _to_state(one: _Asked, before: FeedState | None, now: datetime, *, is_behind
     """Return what is to be on record; a feed with articles left is asked for everything again."""
     state = before or FeedState(one.name, one.url_hash, Validators(), now)
     if state.url_hash != one.url_hash:
-        state = replace(state, url_hash=one.url_hash, validators=Validators())
+        state = FeedState(one.name, one.url_hash, Validators(), now, last_ok_at=state.last_ok_at)
     if one.error is not None:
-        failures = state.consecutive_failures + 1
-        return replace(state, checked_at=now, error=failed_item("", one.error).detail, consecutive_failures=failures)
+        return replace(
+            state,
+            checked_at=now,
+            error=failed_item("", one.error).detail,
+            consecutive_failures=state.consecutive_failures + 1,
+            failing_since=state.failing_since or now,
+        )
     if one.fetched is not None:
         state = replace(state, validators=Validators() if is_behind else one.fetched.validators)
-    return replace(state, checked_at=now, last_ok_at=now, error=None, consecutive_failures=0)
+    return replace(state, checked_at=now, last_ok_at=now, error=None, consecutive_failures=0, failing_since=None)
 
 
 def _describe(one: _Asked, found: Sequence[Article], added: _Added) -> Item:

@@ -27,7 +27,7 @@ async def test_signals_balances_risk_and_news_run_after_the_first_critical_path(
     for flow, key, shown in (
         (signal_generation, "signal-generation", ("trend", "SOL/USDT", "equity")),
         (market_analysis, "market-analysis", ("exposure", "1h")),
-        (news, "news", ("simulator",)),
+        (news, "news", ("simulator", "send_notifications")),
     ):
         state = await flow(return_state=True)
         assert state.name == "Completed", (key, state.message)

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Engine, text
 
 from lib.adapters.database.news import DatabaseNews
+from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.feeds import HttpFeeds
 from lib.news.fetching import fetch_news
 from lib.news.report import NewsResult
@@ -32,7 +33,13 @@ class Newsroom:
 
     async def fetch(self, feeds: Mapping[str, str], limit: int = 50) -> NewsResult:
         return await fetch_news(
-            feeds=feeds, fetcher=self.fetcher, store=self.store, clock=self.clock, assets=ASSETS, limit=limit
+            feeds=feeds,
+            fetcher=self.fetcher,
+            store=self.store,
+            outbox=NotificationStore(self.engine),
+            clock=self.clock,
+            assets=ASSETS,
+            limit=limit,
         )
 
     def rows(self, table: str = "news_articles") -> list[dict[str, Any]]:

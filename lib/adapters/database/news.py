@@ -103,6 +103,7 @@ class DatabaseNewsDesk:
                 "last_ok_at": state.last_ok_at,
                 "error": state.error,
                 "consecutive_failures": state.consecutive_failures,
+                "failing_since": state.failing_since,
             }
             for state in states
         ]
@@ -137,4 +138,5 @@ def _to_state(row: Row[Any]) -> FeedState:
         last_ok_at=row.last_ok_at,
         error=row.error,
         consecutive_failures=row.consecutive_failures,
+        failing_since=row.failing_since,
     )

@@ -46,6 +46,7 @@ class NewsFeedRow(SQLModel, table=True):
     __table_args__: ClassVar = (
         CheckConstraint("consecutive_failures >= 0", name="news_feeds_failures"),
         CheckConstraint("(error IS NULL) = (consecutive_failures = 0)", name="news_feeds_error"),
+        CheckConstraint("(error IS NULL) = (failing_since IS NULL)", name="news_feeds_failing_since"),
     )
 
     name: str = Field(primary_key=True, sa_type=Text)
@@ -56,3 +57,4 @@ class NewsFeedRow(SQLModel, table=True):
     last_ok_at: datetime | None = Field(None, sa_type=INSTANT)
     error: str | None = Field(None, sa_type=Text)
     consecutive_failures: int = Field(0, sa_type=Integer)
+    failing_since: datetime | None = Field(None, sa_type=INSTANT)
