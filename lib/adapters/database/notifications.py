@@ -7,11 +7,12 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, func, text, update
+from sqlalchemy import Connection, Engine, Row, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.notification_queue import BACKLOG, CHANNEL_LOCK, CLAIM, UNDELIVERED, URGENT
 from lib.adapters.database.tables.notifications import (
     NotificationAttachmentRow,
     NotificationDeliveryRow,
@@ -20,8 +21,6 @@ from lib.adapters.database.tables.notifications import (
 from lib.notifications.links import find_link
 from lib.notifications.messages import Attachment, Message, MessageType, Severity
 from lib.notifications.outbox import (
-    SPARE_AFTER_DOUBTS,
-    STUCK_AFTER,
     Backlog,
     Delivery,
     DeliveryState,
@@ -29,79 +28,6 @@ from lib.notifications.outbox import (
     Settlement,
     Undelivered,
 )
-
-# One claim at a time per channel. Row locks alone do not keep the order: whether it waits for a locked row or skips it,
-# PostgreSQL then goes on to the next one, and a second sender would overtake the first.
-CHANNEL_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('notification channel'), hashtext(:channel))")
-
-# It fails on and on, while the channel does not ask us to wait (no error is recorded then).
-STUCK = f"(waiting.attempts - waiting.parts_sent >= {STUCK_AFTER} AND waiting.last_error <> '')"
-# What stands behind it went through meanwhile: the message is to blame, not the channel.
-OVERTAKEN = f"""({STUCK} AND EXISTS (
-    SELECT FROM notification_deliveries AS behind
-    WHERE behind.channel = waiting.channel AND behind.delivered_at > waiting.created_at
-      AND (behind.priority, behind.notification_id) > (waiting.priority, waiting.notification_id)))"""
-# People have its text, or may have had it twice: what fails of it is not worth that others wait.
-SPARE = f"((waiting.text_sent OR waiting.doubts >= {SPARE_AFTER_DOUBTS}) AND waiting.last_error <> '')"
-NOBODY_WAITS = f"({OVERTAKEN} OR {SPARE})"
-# The channel answered so when this message was last tried; only a person can mend it.
-REFUSED = "(waiting.refusals > 0 AND NOT waiting.text_sent)"
-STEPS_ASIDE = f"(({STUCK} AND :probing) OR {NOBODY_WAITS})"
-CLAIM = text(f"""
-    UPDATE notification_deliveries AS taken
-    SET attempts = attempts + 1,
-        doubts = doubts + (claimed_until IS NOT NULL)::int,
-        state = CASE WHEN claimed_until IS NULL THEN state ELSE 'in_doubt' END,
-        claimed_by = :owner, claimed_until = :until
-    FROM notifications AS message
-    WHERE message.notification_id = taken.notification_id AND taken.delivery_id = (
-        SELECT delivery_id FROM notification_deliveries AS waiting
-        WHERE channel = :channel AND state IN ('pending', 'in_doubt') AND next_attempt_at <= :now
-          AND NOT EXISTS (
-            SELECT FROM notification_deliveries AS waiting
-            WHERE channel = :channel AND state IN ('pending', 'in_doubt') AND next_attempt_at > :now
-              AND NOT {STEPS_ASIDE})
-          AND NOT EXISTS (
-            SELECT FROM notification_deliveries WHERE channel = :channel AND claimed_until > :now)
-        ORDER BY {STEPS_ASIDE}, priority, notification_id
-        LIMIT 1)
-    RETURNING taken.delivery_id, taken.channel, taken.attempts, taken.parts_sent, taken.doubts, taken.refusals,
-        taken.text_sent, message.notification_id, message.type, message.severity, message.title, message.body,
-        message.deduplication_key, message.created_at, message.link
-""")  # noqa: S608 - made of constants of this module only
-BACKLOG = text(f"""
-    SELECT channel, count(*) AS waiting, min(message.created_at) AS oldest_at,
-        greatest(
-            coalesce(max(next_attempt_at) FILTER (WHERE NOT {NOBODY_WAITS}), min(next_attempt_at)), max(claimed_until)
-        ) AS resume_at,
-        (array_agg(last_error ORDER BY {NOBODY_WAITS}, NOT {REFUSED}, priority, notification_id))[1] AS reason,
-        count(*) FILTER (WHERE {NOBODY_WAITS}) AS passed_by, bool_or({REFUSED}) AS refused
-    FROM notification_deliveries AS waiting JOIN notifications AS message USING (notification_id)
-    WHERE state IN ('pending', 'in_doubt')
-    GROUP BY channel
-""")  # noqa: S608 - made of constants of this module only
-UNDELIVERED = text("""
-    SELECT type, severity, title, message.created_at, routed_at,
-        array_remove(array_agg(channel ORDER BY channel), NULL) AS channels,
-        array_agg(channel || ': ' || last_error ORDER BY channel) FILTER (WHERE last_error <> '') AS errors
-    FROM notifications AS message LEFT JOIN notification_deliveries USING (notification_id)
-    WHERE message.created_at >= :since
-    GROUP BY notification_id
-    HAVING bool_or(text_sent) IS NOT TRUE
-    ORDER BY severity <> 'urgent', message.created_at DESC
-    LIMIT :limit
-""")
-URGENT = text(f"""
-    SELECT notification_id, channel, CASE WHEN text_sent THEN 'delivered' ELSE state END AS state,
-        CASE WHEN last_error <> '' AND delivery.created_at = routed_at THEN message.created_at
-            ELSE delivery.created_at END AS since,
-        channel IN (
-            SELECT channel FROM notification_deliveries AS waiting
-            WHERE state IN ('pending', 'in_doubt') AND {REFUSED}) AS refused
-    FROM notification_deliveries AS delivery JOIN notifications AS message USING (notification_id)
-    WHERE severity = 'urgent' AND message.created_at >= :since
-    ORDER BY notification_id
-""")  # noqa: S608 - made of constants of this module only
 
 
 class NotificationStore:
