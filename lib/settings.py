@@ -153,7 +153,11 @@ class Settings(BaseSettings):
         Decimal(1), description="An asset worth less is listed as dust."
     )
 
-    signal_timeframe: Timeframe = Field("1h", description="Of the candles that strategies decide on.")
+    signal_timeframe: Timeframe = Field(
+        "1h",
+        description="Of the candles that strategies decide on. Each run decides on the last closed one: what begins at "
+        "candles that close more often than runs come (every 15 minutes) is only told as missed.",
+    )
     signal_min_sentiment: Annotated[float, Field(ge=-1, le=1)] | None = Field(
         None, description="Symbols with worse news than this, -1 to 1, get no BUY; empty: news do not count."
     )

@@ -21,10 +21,12 @@ class Enrolled:
     Attributes:
         strategy: With the parameters in force.
         version: Of those.
+        since: When a person enabled it, or it was registered.
     """
 
     strategy: Strategy
     version: int
+    since: datetime
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def load_roster(store: StrategyStore, now: datetime, code: Mapping[str, type[Str
             items.append(Item(name=stored.name, status=Status.FAILED, detail=refusal))
         else:
             strategy = code[stored.name].model_validate(stored.parameters)
-            enrolled[stored.name] = Enrolled(strategy, stored.version)
+            enrolled[stored.name] = Enrolled(strategy, stored.version, stored.changed_at)
     if not enrolled:
         detail = "no strategy is active, so every symbol is HOLD; none steps in by itself: enable one"
         items.append(Item(name="strategies", status=Status.PARTIAL, detail=detail))

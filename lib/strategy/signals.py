@@ -16,7 +16,7 @@ from lib.ports import Clock
 from lib.results import Item, Status, calc_status
 from lib.strategy.deciding import News, Round, decide_missing
 from lib.strategy.evaluation import load_view
-from lib.strategy.missed import tell_untold, to_items
+from lib.strategy.missed import tell_undecided, tell_untold, to_items
 from lib.strategy.registry import STRATEGIES
 from lib.strategy.roster import load_roster
 from lib.strategy.signal_report import SignalsResult, build_buy_lines, build_symbol_lines
@@ -36,11 +36,13 @@ class SignalOptions:
         sizing: The limits of one trade.
         settle: How long after its close a candle may be missing without that being a failure.
         min_sentiment: Symbols with worse news (-1 to 1) are not bought; None: news do not count.
+        every: How often runs come, as the schedule has it.
     """
 
     sizing: SizingRules = field(default_factory=SizingRules)
     settle: timedelta = timedelta(minutes=2)
     min_sentiment: float | None = None
+    every: timedelta = timedelta(minutes=15)
 
 
 def generate_signals(
@@ -68,6 +70,8 @@ def generate_signals(
       one is passed over.
     * A strategy that is disabled says nothing. When none is active every symbol is HOLD, with a warning; there is no
       default.
+    * An entry that began at an earlier candle that no run decided on, after an outage or because candles close more
+      often than runs come, is told as missed: nobody should buy at its price.
     * One message per strategy, symbol and candle, with a line for each account and a chart. Whoever is killed between
       storing and telling tells it at the next run; once the next candle has closed, as missed.
 
@@ -101,12 +105,13 @@ def generate_signals(
 
     before = a_round.select(signals.load_signals(timeframe, opened_at))
     fresh, items = decide_missing(a_round, before, options.settle, news)
+    missed = tell_undecided(a_round, fresh, options.every, signals)
     signals.save_signals(fresh)
     known = a_round.select(signals.load_signals(timeframe, opened_at)) if fresh else before
     buys = [signal for signal in known.values() if signal.action is Action.BUY]
     sized = size_buys(a_round, buys, accounts, signals=signals, states=states, rules=options.sizing)
     told = tell_buys(a_round, buys, sized, signals)
-    missed = tell_untold(a_round, signals)
+    missed += tell_untold(a_round, signals)
 
     unsized = (
         Item(name=name, status=Status.PARTIAL, detail=f"not sized: {why}") for name, why in sized.unsized.items()

@@ -168,6 +168,13 @@ class SignalStore(Protocol):
         """Store sizes of stored signals; those that are stored stay as they are."""
         ...
 
+    def load_last_rounds(self, timeframe: str, since: datetime, before: datetime) -> Mapping[tuple[str, str], datetime]:
+        """Return the newest candle before `before` that each strategy has spoken about, by strategy and symbol.
+
+        Those of candles that opened since, and of the last round before that; who was silent in all of it is absent.
+        """
+        ...
+
     def load_untold(self, timeframe: str, since: datetime, before: datetime) -> Mapping[SignalKey, Signal]:
         """Return the BUYs of candles that opened in [since, before) whose message was never recorded."""
         ...

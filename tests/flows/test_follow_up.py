@@ -21,9 +21,10 @@ from prefect.client.schemas.objects import FlowRun, StateType
 
 from deployments.specification import load_prefect_file
 from flows import follow_up, on_demand
-from flows.market import CRITICAL_PATH_EVERY
+from flows.market import CRITICAL_PATH_EVERY, SIGNAL_GENERATION_EVERY
 from flows.on_demand import deliver_notifications, send_notification
 from lib.settings import PROJECT_ROOT
+from lib.strategy.signals import SignalOptions
 from tests.platforms import World
 from tests.runs import execute, id_of, read_run
 from tests.webhooks import WebhookServer, run_webhooks
@@ -155,3 +156,7 @@ def test_what_is_scheduled_is_in_prefect_yaml_as_the_chain_is() -> None:
 def test_a_slot_is_never_before_what_is_due(due: str, slot: str) -> None:
     found = follow_up.find_slot(datetime.fromisoformat(f"2026-03-02T{due}+00:00"))
     assert found == datetime.fromisoformat(f"2026-03-02T{slot}+00:00")
+
+
+def test_signals_know_how_often_their_chain_runs() -> None:
+    assert SignalOptions().every == SIGNAL_GENERATION_EVERY

@@ -15,14 +15,14 @@ import pytest
 
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.signals import DatabaseSignals
-from lib.errors import AllItemsFailed, SettingsError
+from lib.errors import AllItemsFailed, DatabaseUnavailable, SettingsError
 from lib.indicators.refresh import update_indicators
 from lib.notifications.messages import Message
 from lib.results import Item, Status
 from lib.strategy.registry import STRATEGIES
 from lib.strategy.signal_report import SignalsResult
 from lib.strategy.sizing import Verdict
-from lib.strategy.stores import Action, SignalKey, StrategyState
+from lib.strategy.stores import Action, Signal, SignalKey, StrategyState
 from tests.strategy.conftest import NOON, SYMBOLS, Desk, HandNews, wave
 from tests.strategy.crooked import Crooked
 
@@ -487,3 +487,95 @@ def test_a_market_whose_history_is_being_fetched_is_not_one_symbol(market: Desk)
     result = market.run()
     assert result.counts["new signals"] == 0
     assert "needs 2/3 of it" in item(result, "index_momentum").detail
+
+
+def break_out_in_an_outage(desk: Desk) -> None:
+    """Let SOL/USDT break out at the candle of 12:00 while no run comes; it is 15:00 then."""
+    desk.run()
+    desk.store_closes("SOL/USDT", [100.0, 106.0, 107.0, 107.5], last=NOON + timedelta(hours=2))
+    for symbol in SYMBOLS[1:]:
+        desk.store_closes(symbol, [100.0] * 4, last=NOON + timedelta(hours=2))
+    desk.clock.pass_time(hours=3)
+
+
+def test_an_entry_that_began_in_an_outage_is_told_as_missed_and_is_no_buy(desk: Desk) -> None:
+    break_out_in_an_outage(desk)
+    result = desk.run()
+    assert result.status is Status.PARTIAL
+    assert result.counts == {"new signals": 3, "buys": 0, "alerts": 0, "missed buys": 1}
+    missed = item(result, "SOL/USDT breakout")
+    assert missed.status is Status.PARTIAL
+    assert "began at the candle of 2026-03-02 12:00 UTC (close 106), which closed 120 min ago" in missed.detail
+    assert "no run decided on it before the next candle closed" in missed.detail
+    (message,) = desk.messages()
+    assert (message.title, message.severity) == ("🚀 Missed: BUY of SOL/USDT (breakout 1h)", "info")
+    assert missed.detail in message.body
+    assert desk.signals.load_signals("1h", NOON) == {}
+
+
+def test_a_missed_entry_is_told_once(desk: Desk) -> None:
+    break_out_in_an_outage(desk)
+
+    class Refusing(DatabaseSignals):
+        def save_signals(self, signals: Collection[Signal]) -> None:
+            raise DatabaseUnavailable("gone")
+
+    with pytest.raises(DatabaseUnavailable):
+        desk.run(signals=Refusing(desk.engine))
+    assert desk.run().counts["missed buys"] == 1  # nothing was stored, so it is looked for again
+    assert desk.run().counts["missed buys"] == 0
+    assert len(desk.messages()) == 1
+
+
+def test_entries_are_missed_by_design_where_candles_close_more_often_than_runs_come(desk: Desk) -> None:
+    desk.options = replace(desk.options, every=timedelta(hours=3))
+    break_out_in_an_outage(desk)
+    result = desk.run()
+    assert result.status is Status.OK
+    assert item(result, "SOL/USDT breakout").status is Status.SKIPPED
+    assert "runs come every 180 min" in item(result, "SOL/USDT breakout").detail
+    assert "FKS_SIGNAL_TIMEFRAME" in desk.messages()[0].body
+
+
+def test_an_entry_further_back_than_twelve_candles_is_not_looked_for(desk: Desk) -> None:
+    desk.run()
+    for symbol in SYMBOLS:
+        after = 106.0 if symbol == "SOL/USDT" else 100.0
+        desk.store_closes(symbol, [100.0, *[after] * 14], last=NOON + timedelta(hours=13))
+    desk.clock.pass_time(hours=14)
+    assert desk.run().counts["missed buys"] == 0
+
+
+def test_an_entry_at_the_oldest_of_twelve_candles_is_found(desk: Desk) -> None:
+    desk.run()
+    for symbol in SYMBOLS:
+        after = 106.0 if symbol == "SOL/USDT" else 100.0
+        desk.store_closes(symbol, [100.0, 100.0, *[after] * 13], last=NOON + timedelta(hours=13))
+    desk.clock.pass_time(hours=14)
+    assert desk.run().counts["missed buys"] == 1
+
+
+@pytest.mark.parametrize("newcomer", ["symbol", "strategy"])
+def test_who_was_not_asked_then_has_missed_nothing(desk: Desk, newcomer: str) -> None:
+    if newcomer == "symbol":
+        desk.symbols = SYMBOLS[1:]
+        break_out_in_an_outage(desk)
+        desk.symbols = SYMBOLS
+    else:
+        break_out_in_an_outage(desk)
+        desk.disable("breakout")
+        desk.strategies.change_state("breakout", StrategyState.ACTIVE, "operator", desk.clock.now())
+    assert desk.run().counts["missed buys"] == 0
+
+
+def test_a_bar_with_too_few_symbols_is_no_market_that_was_missed(market: Desk) -> None:
+    for symbol in market.symbols:
+        market.store_closes(symbol, [100.0, 99.0])
+    market.run()
+    thin, whole = NOON, NOON + timedelta(hours=1)
+    market.store_closes("S0/USDT", [99.0, 150.0], last=thin)
+    for symbol in market.symbols:
+        market.store_closes(symbol, [60.0], last=whole)
+    market.clock.pass_time(hours=2)
+    assert market.run().counts["missed buys"] == 0
+    assert market.messages() == []

@@ -133,6 +133,17 @@ def test_untold_buys_are_those_of_earlier_candles(signals: DatabaseSignals) -> N
     assert signals.load_untold("1h", NOW, LATER) == {KEY: BUY}
 
 
+def test_the_last_round_is_found_before_the_candles_that_are_looked_at(signals: DatabaseSignals) -> None:
+    days = [NOW - timedelta(days=day) for day in (0, 1, 5, 6)]
+    signals.save_signals([replace(BUY, key=KEY._replace(opened_at=day)) for day in days])
+    other = ("breakout", "ADA/USDT")  # has spoken in that round, but not since
+    signals.save_signals([replace(BUY, key=KEY._replace(opened_at=days[2], symbol="ADA/USDT"))])
+    sol = ("breakout", "SOL/USDT")
+    assert signals.load_last_rounds("1h", days[2] + timedelta(hours=1), NOW) == {sol: days[1], other: days[2]}
+    assert signals.load_last_rounds("1h", days[3], days[3]) == {}
+    assert signals.load_last_rounds("4h", days[3], NOW) == {}
+
+
 def test_a_message_is_not_recorded_when_its_signal_cannot_be_marked(signals: DatabaseSignals, engine: Engine) -> None:
     signals.save_signals([BUY])
     with engine.begin() as connection:

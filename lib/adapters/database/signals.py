@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, Table, select, update
+from sqlalchemy import ColumnElement, Engine, RowMapping, Table, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from lib.adapters.database.engine import database_errors
@@ -43,6 +43,17 @@ class DatabaseSignals:
     def save_sizes(self, sizes: Collection[SignalSize]) -> None:
         """See `SignalStore`."""
         self._add(SIGNAL_SIZES, [_to_row(size) | {"verdict": size.verdict.value} for size in sizes])
+
+    def load_last_rounds(self, timeframe: str, since: datetime, before: datetime) -> Mapping[tuple[str, str], datetime]:
+        """See `SignalStore`."""
+        table = SIGNALS.c
+        earlier = select(func.max(table.opened_at)).where(table.timeframe == timeframe, table.opened_at < since)
+        first = func.coalesce(earlier.scalar_subquery(), since)
+        is_then = table.timeframe == timeframe, table.opened_at >= first, table.opened_at < before
+        newest = func.max(table.opened_at).label("newest")
+        query = select(table.strategy, table.symbol, newest).where(*is_then).group_by(table.strategy, table.symbol)
+        with database_errors("looking for the last signals"), self._engine.connect() as connection:
+            return {(row.strategy, row.symbol): row.newest for row in connection.execute(query)}
 
     def load_untold(self, timeframe: str, since: datetime, before: datetime) -> Mapping[SignalKey, Signal]:
         """See `SignalStore`."""
