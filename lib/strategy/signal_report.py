@@ -14,7 +14,7 @@ from lib.results import Item, TaskResult
 from lib.strategy.signal_alerts import calc_valid_until
 from lib.strategy.stores import Action, Signal, SignalKey, SignalSize
 
-MAX_ROWS = 50
+MAX_ROWS = 50  # of a table; what says BUY or is stale has a row all the same
 LONGEST_REASON = 90
 WORDS = {Action.BUY: "🚀 BUY", Action.HOLD: "hold"}
 
@@ -50,6 +50,11 @@ class SymbolLine(BaseModel):
     def is_buy(self) -> bool:
         """Whether any strategy says buy."""
         return any(opinion.action is Action.BUY for opinion in self.opinions)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing is said of it, mostly because its candle is missing."""
+        return not self.opinions
 
 
 class BuyLine(BaseModel):
@@ -153,22 +158,34 @@ def _render_buys(buys: Sequence[BuyLine]) -> str:
         for buy in buys[:MAX_ROWS]
     ]
     headers = ("BUY", "strategy", "price", "stop", "target", "confidence", "until (UTC)", "account", "quantity", "why")
-    return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) if rows else ""
+    table = tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) if rows else ""
+    more = [
+        f"{buy.symbol} {buy.strategy} {buy.account}: {format_number(buy.quantity) if buy.quantity else 'none'}"
+        for buy in buys[MAX_ROWS:]
+    ]
+    return f"{table}\n\nAnd BUY: {'; '.join(more)}" if more else table
 
 
 def _render_symbols(lines: Sequence[SymbolLine]) -> str:
+    """BUYs and symbols without a signal first; where a table would be too long, the last holds are named below it."""
     if not lines:
         return ""
     names = sorted({opinion.strategy for line in lines for opinion in line.opinions})
+    ranked = sorted(lines, key=lambda line: 0 if line.is_buy else 1 if line.is_silent else 2)
+    shown = max(MAX_ROWS, sum(line.is_buy or line.is_silent for line in lines))
     rows = []
-    for line in sorted(lines, key=lambda one: not one.is_buy)[:MAX_ROWS]:
+    for line in ranked[:shown]:
         opinions = {opinion.strategy: opinion for opinion in line.opinions}
-        price = format_number(line.price) if line.price is not None else ""
         cells = (_render_opinion(opinions.get(name)) for name in names)
-        rows.append((line.symbol, price, line.freshness, *cells))
+        rows.append((line.symbol, _render_price(line), line.freshness, *cells))
     headers = ("symbol", "close", "candle (UTC)", *names)
     table = tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)
-    return table + (f"\n\nand {len(lines) - MAX_ROWS} more symbols" if len(lines) > MAX_ROWS else "")
+    more = ", ".join(f"{line.symbol} ({_render_price(line)})" for line in ranked[shown:])
+    return f"{table}\n\nAnd {len(lines) - shown} on hold: {more}" if more else table
+
+
+def _render_price(line: SymbolLine) -> str:
+    return format_number(line.price) if line.price is not None else ""
 
 
 def _render_opinion(opinion: Opinion | None) -> str:

@@ -579,3 +579,31 @@ def test_a_bar_with_too_few_symbols_is_no_market_that_was_missed(market: Desk) -
     market.clock.pass_time(hours=2)
     assert market.run().counts["missed buys"] == 0
     assert market.messages() == []
+
+
+def test_the_table_of_many_symbols_names_every_one_buys_and_silent_ones_first(desk: Desk) -> None:
+    desk.symbols = tuple(f"S{number}/USDT" for number in range(60))
+    for symbol in desk.symbols[:-1]:
+        desk.store_closes(symbol, wave(100, 150))
+    desk.store_closes("S58/USDT", [*wave(100, 149), 106.0])
+    _, symbols = desk.run().render_tables()
+    table, _, more = symbols.partition("\n\n")
+    assert [line.split("|")[1].strip() for line in table.splitlines()[2:5]] == ["S58/USDT", "S59/USDT", "S0/USDT"]
+    assert len(table.splitlines()) == 2 + 50
+    assert more.startswith("And 10 on hold: S48/USDT (101), ")
+    for symbol in desk.symbols:
+        assert f" {symbol} " in symbols, symbol
+
+
+def test_symbols_that_are_silent_all_have_a_row_with_the_reason(desk: Desk) -> None:
+    desk.symbols = tuple(f"S{number}/USDT" for number in range(60))
+    desk.query("DELETE FROM candles")
+    (symbols,) = desk.run().render_tables()
+    assert sum("none of the last" in line for line in symbols.splitlines()) == 60
+
+
+def test_buys_beyond_the_rows_of_the_table_are_named_with_their_sizes(breaking_out: Desk) -> None:
+    (line,) = breaking_out.run().buys
+    lines = tuple(line.model_copy(update={"symbol": f"S{number}/USDT"}) for number in range(52))
+    buys, _ = breaking_out.run().model_copy(update={"buys": lines}).render_tables()
+    assert buys.endswith("And BUY: S50/USDT breakout demo: 14.285; S51/USDT breakout demo: 14.285")
