@@ -16,6 +16,8 @@ from lib.portfolio.stores import HeldPosition
 ZERO = Decimal(0)
 PRICE_LASTS = timedelta(days=1)
 """How old the price of an asset without a position may be; an older one says nothing about what it is worth."""
+NEGLIGIBLE_RATIO = Decimal("0.01")
+"""Of equity: assets without a position that are worth no more, all of them together, do not make a state old."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class AccountState:
     Attributes:
         account: Whose.
         quote_asset: "USDT".
-        at: The oldest instant any part of it was seen, UTC.
+        at: The oldest instant any part of it was seen that matters, UTC: the balances, a position's price, or the price
+            of other assets, unless what is priced as long ago is together worth at most 1 % of equity. Of a coin that
+            is traded no more, the price grows old for a day: it must not make everything else look old.
         cash_free: Of the quote asset, free for orders.
         cash_locked: Of the quote asset, locked in orders.
         market_values: Of each open position, by symbol: its quantity, or what the account still holds of it where that
@@ -155,7 +159,6 @@ def build_state(
         prices: Of other assets, and of what is held beyond a position.
     """
     values: dict[str, Decimal] = {}
-    others: dict[str, Decimal] = {}
     unpriced: list[str] = []
     instants = [seen_at]
     unrealized = ZERO
@@ -169,13 +172,11 @@ def build_state(
             values[one.symbol] = quantity * one.valuation.price
             unrealized += share_of(one.valuation.unrealized_pnl_quote, quantity, one.position.quantity)
             instants.append(one.valuation.price_at)
-        for asset, quantity in find_excess(account, balances, held).items():
-            if (price := prices.get(asset)) is None:
-                unpriced.append(asset)
-                continue
-            others[asset] = quantity * price.price
-            instants.append(price.at)
-    cash = balances.get(account.quote_asset, Balance(account.quote_asset, ZERO, ZERO))
+        excess = find_excess(account, balances, held)
+        others = {asset: quantity * prices[asset].price for asset, quantity in excess.items() if asset in prices}
+        cash = balances.get(account.quote_asset, Balance(account.quote_asset, ZERO, ZERO))
+        equity = sum((*values.values(), *others.values()), cash.total)
+        instants += _find_oldest(others, prices, NEGLIGIBLE_RATIO * equity)
     return AccountState(
         account=account.name,
         quote_asset=account.quote_asset,
@@ -185,10 +186,22 @@ def build_state(
         market_values=values,
         other_values=others,
         unrealized_pnl=unrealized,
-        unpriced=tuple(sorted(unpriced)),
+        unpriced=tuple(sorted([*unpriced, *(excess.keys() - others.keys())])),
         holdings=_list_holdings(account, balances, held, prices),
         seen_at=seen_at,
     )
+
+
+def _find_oldest(
+    values: Mapping[str, Decimal], prices: Mapping[str, AssetPrice], negligible: Decimal
+) -> list[datetime]:
+    """Return the first instant by which the prices of more than that were told, if there is one."""
+    worth = ZERO
+    for asset in sorted(values, key=lambda name: prices[name].at):
+        worth += values[asset]
+        if worth > negligible:
+            return [prices[asset].at]
+    return []
 
 
 def _list_holdings(

@@ -113,6 +113,8 @@ def _describe(snapshot: RiskSnapshot, step: AlarmStep | None, options: RiskOptio
     is_current = options.is_current(state, snapshot.at)
     if not is_current:
         parts.append(f"balances and prices are as old as {state.at:%Y-%m-%d %H:%M} UTC, so this may not hold now")
+    if outdated := options.find_outdated(state, snapshot.at):
+        parts.append(f"counted at an old price: {', '.join(outdated)}")
     if step is not None:
         parts.append(TOLD[step])
     elif snapshot.alarm.raised_at is not None:

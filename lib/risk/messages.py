@@ -50,6 +50,8 @@ def write_risk(
     lines += describe_account(state, assessment, measures)
     if not options.is_current(state, now):
         lines.append(f"Balances and prices are as old as {state.at:%Y-%m-%d %H:%M} UTC.")
+    if outdated := options.find_outdated(state, now):
+        lines.append(f"Counted at an old price: {', '.join(outdated)}.")
     todo = (
         "nothing; this is the all-clear." if step is AlarmStep.END else _advise(state, assessment, options.clear_limits)
     )

@@ -56,6 +56,14 @@ class RiskOptions:
         """The limits below which an alarm ends."""
         return self.limits.scale(self.clear_ratio)
 
+    def find_outdated(self, state: AccountState, now: datetime) -> tuple[str, ...]:
+        """Return the assets whose price is older than that; where the state is current, they matter little."""
+        return tuple(
+            one.balance.asset
+            for one in state.holdings
+            if one.price is not None and now - one.price.at > self.max_state_age
+        )
+
     def is_current(self, state: AccountState, now: datetime) -> bool:
-        """Tell whether every balance and price of the state is recent, and none is of the future."""
+        """Tell whether the balances and every price that matters are recent, and none is of the future."""
         return -CLOCK_TOLERANCE <= now - state.at <= self.max_state_age

@@ -75,7 +75,7 @@ async def test_what_a_position_has_more_than_the_account_is_worth_nothing(desk: 
 
 
 async def test_an_old_price_of_an_asset_is_none_and_a_fresh_candle_takes_its_place(desk: Desk) -> None:
-    desk.exchange.deposit("DOGE", Decimal(100))
+    desk.exchange.deposit("DOGE", Decimal(1000))
     desk.exchange.deposit("XYZ", Decimal(1))
     await desk.update()
     store_price(desk, "DOGE", "0.2", timedelta(days=2))
@@ -86,8 +86,21 @@ async def test_an_old_price_of_an_asset_is_none_and_a_fresh_candle_takes_its_pla
         at=desk.clock.now() - timedelta(hours=3),
     )
     state = load_state(desk)
-    assert (state.other_value, state.unpriced) == (Decimal("12.5"), ("XYZ",))
+    assert (state.other_value, state.unpriced) == (Decimal(125), ("XYZ",))
     assert state.at == START - timedelta(hours=2)
+
+
+async def test_old_prices_make_a_state_old_only_where_they_matter(desk: Desk) -> None:
+    for number in range(3):
+        desk.exchange.deposit(f"GONE{number}", Decimal(100))
+    await desk.update()
+    for number in range(3):  # 40 each, of about 10,000: two are below 1 %, three above
+        store_price(desk, f"GONE{number}", "0.4", timedelta(hours=20 - number))
+    assert load_state(desk).at == START - timedelta(hours=18)
+    desk.exchange.deposit("GONE2", Decimal(-90))
+    await desk.update()
+    state = load_state(desk)
+    assert (state.at, state.other_value) == (desk.clock.now(), Decimal(84))
 
 
 async def test_a_position_keeps_its_last_price_and_the_state_tells_its_age(desk: Desk) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
+
+import pytest
 
 from lib.adapters.database.account_states import DatabaseStates
 from lib.adapters.database.equity import DatabaseEquity
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.risk import DatabaseRisk
+from lib.results import Status
 from lib.risk.analysis import analyze_risk
 from lib.risk.options import RiskOptions
 from lib.risk.report import RiskResult
@@ -56,6 +60,23 @@ async def test_a_fall_of_the_price_is_an_unrealized_loss_of_equity(trading_desk:
     (message,) = trading_desk.messages()
     assert message.title == "⚠️ HIGH risk: unrealized loss 12.36 % of equity is above 10 % (demo)"  # 1 100 of 8 900
     assert message.severity == "urgent"
+
+
+@pytest.mark.parametrize(("quantity", "messages"), [("0.01", 2), ("30", 1)])
+async def test_a_coin_that_nobody_prices_any_more_delays_the_all_clear_only_where_it_matters(
+    trading_desk: Desk, quantity: str, messages: int
+) -> None:
+    trading_desk.exchange.deposit("GONE", Decimal(quantity))
+    trading_desk.exchange.trade("buy", "30", "100")
+    trading_desk.query("INSERT INTO asset_prices VALUES ('GONE', 'USDT', 10, 'test', :at)", at=trading_desk.clock.now())
+    await run(trading_desk, RiskOptions())
+    trading_desk.exchange.trade("sell", "20", "100")
+    trading_desk.clock.pass_time(hours=2)
+    result = await run(trading_desk, RiskOptions())
+    assert "counted at an old price: GONE" in result.items[0].detail
+    assert len(trading_desk.messages()) == messages
+    assert result.status is (Status.OK if messages == 2 else Status.PARTIAL)
+    assert all("Counted at an old price: GONE." in message.body for message in trading_desk.messages()[1:])
 
 
 async def test_a_price_that_nobody_renews_is_no_all_clear(trading_desk: Desk) -> None:
