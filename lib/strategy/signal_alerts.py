@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from lib.market.timeframes import width_of
@@ -13,6 +13,7 @@ from lib.portfolio.money import format_number
 from lib.strategy.stores import Signal, SignalKey, SignalSize
 
 MOST_OTHERS = 5
+LATE = timedelta(minutes=5)  # after the close; the price has had time to move away
 
 
 def calc_valid_until(key: SignalKey) -> datetime:
@@ -35,13 +36,11 @@ def write_signal(
     key = signal.key
     parts = (
         ". ".join(_capitalise(reason) for reason in signal.reasons) + ".",
-        _describe_levels(signal),
+        _describe_levels(signal) + _describe_age(key, at),
         *(f"{size.account}: {'buy ' if size.quantity else 'no buy. '}{size.detail}" for size in sizes),
         *(f"{account}: not sized, its balances are not known; see sync_account_balance." for account in unsized),
         *_describe_others(others),
-        "What to do: if you agree, buy by hand on the exchange (on a paper account with the flow paper-trade), then "
-        "set both limits with the flow set-stop-loss. "
-        f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes.",
+        _describe_remedy(key),
     )
     return compose(
         MessageType.SIGNAL,
@@ -61,6 +60,22 @@ def _describe_levels(signal: Signal) -> str:
         f"Price {format_number(signal.price)} (close of the {signal.key.timeframe} candle of "
         f"{signal.key.opened_at:%Y-%m-%d %H:%M} UTC), stop loss {stop}, take profit {target}, confidence "
         f"{confidence:.2f} of 1."
+    )
+
+
+def _describe_age(key: SignalKey, at: datetime) -> str:
+    """Say how old the price is when that matters: the candle came late, or the run did."""
+    age = at - key.opened_at - width_of(key.timeframe)
+    if age < LATE:
+        return ""
+    return f" The candle closed {age // timedelta(minutes=1)} min ago: look at the price before you buy."
+
+
+def _describe_remedy(key: SignalKey) -> str:
+    return (
+        "What to do: if you agree, buy by hand on the exchange (on a paper account with the flow paper-trade), then "
+        "set both limits with the flow set-stop-loss. "
+        f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes."
     )
 
 

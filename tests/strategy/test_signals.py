@@ -607,3 +607,17 @@ def test_buys_beyond_the_rows_of_the_table_are_named_with_their_sizes(breaking_o
     lines = tuple(line.model_copy(update={"symbol": f"S{number}/USDT"}) for number in range(52))
     buys, _ = breaking_out.run().model_copy(update={"buys": lines}).render_tables()
     assert buys.endswith("And BUY: S50/USDT breakout demo: 14.285; S51/USDT breakout demo: 14.285")
+
+
+def test_a_buy_that_comes_late_says_how_old_its_price_is(breaking_out: Desk) -> None:
+    breaking_out.clock.pass_time(minutes=45)
+    breaking_out.run()
+    (message,) = breaking_out.messages()
+    assert "The candle closed 45 min ago: look at the price before you buy." in message.body
+
+
+def test_a_buy_in_time_does_not_say_how_old_its_price_is(breaking_out: Desk) -> None:
+    breaking_out.clock.pass_time(minutes=4)
+    breaking_out.run()
+    (message,) = breaking_out.messages()
+    assert "ago" not in message.body
