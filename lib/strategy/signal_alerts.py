@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -38,7 +39,7 @@ def write_signal(
         ". ".join(_capitalise(reason) for reason in signal.reasons) + ".",
         _describe_levels(signal) + _describe_age(key, at),
         *(f"{size.account}: {'buy ' if size.quantity else 'no buy. '}{size.detail}" for size in sizes),
-        *(f"{account}: not sized, its balances are not known; see sync_account_balance." for account in unsized),
+        *_describe_unsized(unsized),
         *_describe_others(others),
         _describe_remedy(key),
     )
@@ -50,6 +51,53 @@ def write_signal(
         key=f"{key.strategy}:{key.symbol}:{key.timeframe}:{key.opened_at:%Y-%m-%dT%H:%MZ}",
         at=at,
     )
+
+
+def write_digest(
+    buys: Sequence[Signal], sizes: Mapping[SignalKey, Sequence[SignalSize]], unsized: Sequence[str], at: datetime
+) -> Message:
+    """Return the one message of many BUYs of one strategy at one candle, with a line for each.
+
+    Args:
+        buys: The strongest first.
+        sizes: Of the accounts that could be looked at, by buy.
+        unsized: Accounts whose state is not known.
+        at: UTC.
+    """
+    strongest = buys[0]
+    key = strongest.key
+    symbols = hashlib.sha256(",".join(sorted(buy.key.symbol for buy in buys)).encode()).hexdigest()
+    parts = (
+        f"{key.symbol}: {'. '.join(strongest.reasons)}.",
+        f"Prices are closes of the {key.timeframe} candle of {key.opened_at:%Y-%m-%d %H:%M} UTC."
+        + _describe_age(key, at),
+        *(_describe_buy(buy, sizes[buy.key]) for buy in buys),
+        *_describe_unsized(unsized),
+        "Each is sized as if it were the only one, so no account can buy all of them; the strongest come first.",
+        _describe_remedy(key),
+    )
+    return compose(
+        MessageType.SIGNAL,
+        Severity.INFO,
+        f"BUY {len(buys)} symbols: {key.strategy.replace('_', ' ')} {key.timeframe}",
+        "\n".join(parts),
+        key=f"{key.strategy}:{key.timeframe}:{key.opened_at:%Y-%m-%dT%H:%MZ}:{symbols}",
+        at=at,
+    )
+
+
+def _describe_buy(buy: Signal, sizes: Sequence[SignalSize]) -> str:
+    quantities = ", ".join(
+        f"{size.account} {format_number(size.quantity) if size.quantity else 'none'}" for size in sizes
+    )
+    return (
+        f"{buy.key.symbol} {format_number(buy.price)}, stop {_describe_level(buy.stop_loss, buy.price)}, target "
+        f"{_describe_level(buy.take_profit, buy.price)}: {quantities or 'not sized'}"
+    )
+
+
+def _describe_unsized(accounts: Sequence[str]) -> list[str]:
+    return [f"{account}: not sized, its balances are not known; see sync_account_balance." for account in accounts]
 
 
 def _describe_levels(signal: Signal) -> str:

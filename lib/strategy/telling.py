@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,10 +16,12 @@ from lib.portfolio.stores import Listing
 from lib.reporting.signal_chart import SignalPicture, draw_signal
 from lib.strategy.deciding import Round
 from lib.strategy.evaluation import CHART_BARS
-from lib.strategy.signal_alerts import write_signal
+from lib.strategy.signal_alerts import write_digest, write_signal
 from lib.strategy.sizing import SizingRules, calc_size
 from lib.strategy.stores import Signal, SignalKey, SignalSize, SignalStore
 
+MOST_SINGLE = 12  # messages of one strategy at one candle
+DIGEST_CHARTS = 3
 MOST_CHARTS = 12  # a run; the strongest buys get them when the whole market turns
 OLD_STATE = timedelta(hours=1)
 NEVER_IMPORTED = "nothing is known yet of what it holds. update_positions imports it, and a later run sizes it."
@@ -92,15 +95,21 @@ def _size(buy: Signal, state: AccountState, listing: Listing | None, rules: Sizi
 def tell_buys(a_round: Round, buys: Sequence[Signal], sized: Sized, signals: SignalStore) -> int:
     """Record the message of each buy that was not told yet, the strongest first; return how many were recorded.
 
+    When more than `MOST_SINGLE` are one strategy's, one message tells of them all.
+
     Args:
         a_round: The candle.
         buys: Of the candle, stored.
         sized: Their sizes.
-        signals: Where messages are recorded, together with the note that their signal was told.
+        signals: Where messages are recorded, together with the note that their signals were told.
     """
     untold = sorted((buy for buy in buys if buy.alerted_at is None), key=lambda buy: -(buy.confidence or 0.0))
+    counts = Counter(buy.key.strategy for buy in untold)
     recorded = 0
-    for number, buy in enumerate(untold):
+    for name in sorted(name for name, count in counts.items() if count > MOST_SINGLE):
+        crowd = [buy for buy in untold if buy.key.strategy == name]
+        recorded += signals.tell(_write_digest(a_round, crowd, sized), [buy.key for buy in crowd], a_round.now)
+    for number, buy in enumerate(buy for buy in untold if counts[buy.key.strategy] <= MOST_SINGLE):
         others = [other.key for other in buys if other.key != buy.key]
         message = write_signal(buy, sized.sizes[buy.key], list(sized.unsized), others, a_round.now)
         if number < MOST_CHARTS:
@@ -111,15 +120,24 @@ def tell_buys(a_round: Round, buys: Sequence[Signal], sized: Sized, signals: Sig
     return recorded
 
 
+def _write_digest(a_round: Round, crowd: Sequence[Signal], sized: Sized) -> Message:
+    message = write_digest(crowd, sized.sizes, list(sized.unsized), a_round.now)
+    for buy in crowd[:DIGEST_CHARTS]:
+        message = _attach_chart(message, a_round, buy)
+    return replace(message, body=f"{message.body}\n(Charts: the {DIGEST_CHARTS} strongest.)")
+
+
 def _attach_chart(message: Message, a_round: Round, buy: Signal) -> Message:
     """Return the message with the chart; without it, saying so, when it cannot be drawn."""
     try:
         content = draw_signal(_picture(a_round, buy))
         name = f"{buy.key.symbol.replace('/', '-')}-{buy.key.strategy}.png"
-        return replace(message, attachments=(Attachment(name, "image/png", content),))
+        return replace(message, attachments=(*message.attachments, Attachment(name, "image/png", content)))
     except Exception as error:  # an alert must not wait for its picture
         logger.warning("The chart of %s could not be drawn", buy.key.symbol, exc_info=error)
-        return replace(message, body=f"{message.body}\n(Its chart could not be drawn: {type(error).__name__}.)")
+        return replace(
+            message, body=f"{message.body}\n(The chart of {buy.key.symbol} could not be drawn: {type(error).__name__}.)"
+        )
 
 
 def _picture(a_round: Round, buy: Signal) -> SignalPicture:
