@@ -18,6 +18,9 @@ from lib.news.sentiment import calc_sentiment
         ("Solana soars 12 % in four hours", "Solana crashes 12 % in four hours"),
         ("Bridge launches", "Bridge hacked, users lose millions"),
         ("Exchange is not insolvent", "Exchange is insolvent"),
+        ("Regulator drops lawsuit against Ripple", "Regulator files lawsuit against Ripple"),
+        ("Hackers return stolen funds", "Hackers move stolen funds"),
+        ("Fear index drops", "Fear index rises"),
     ],
 )
 def test_good_news_score_above_bad_news(better: str, worse: str) -> None:
