@@ -5,6 +5,7 @@ from __future__ import annotations
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
+SAFE = "/%:@!$&'*+,;=~-._"  # in a path
 LONGEST = 2000  # browsers' practical limit; an index entry of PostgreSQL holds 2 700 bytes
 # What campaigns, mail programs and advertisers add to a link. It says where a reader came from, never what is read.
 TRACKING_PREFIXES = ("utm_", "mtm_", "pk_", "_hs")
@@ -21,7 +22,8 @@ def to_canonical_url(link: str) -> str | None:
     """Return the address in the form in which an article is linked and known; None when it is no web address.
 
     Scheme and host in lower case, the scheme's own port, user and password, fragment and tracking parameters left out,
-    parameters sorted, unsafe characters encoded.
+    parameters sorted, unsafe characters encoded. A fragment stays where it is the path of a page that is built in the
+    browser, beginning with "/" or "!"; elsewhere it is a place within the page.
 
     >>> to_canonical_url("HTTPS://www.CoinDesk.com:443/etf/?utm_source=rss&b=2&a=1#comments")
     'https://www.coindesk.com/etf/?a=1&b=2'
@@ -40,9 +42,10 @@ def to_canonical_url(link: str) -> str | None:
     netloc = f"[{host}]" if ":" in host else host
     if port not in (None, DEFAULT_PORTS[parts.scheme]):
         netloc += f":{port}"
-    path = quote(parts.path, safe="/%:@!$&'*+,;=~-._") or "/"
+    path = quote(parts.path, safe=SAFE) or "/"
+    fragment = quote(parts.fragment, safe=SAFE + "?") if parts.fragment.startswith(("/", "!")) else ""
     kept = sorted(pair for pair in parse_qsl(parts.query, keep_blank_values=True) if not _is_tracking(pair[0]))
-    address = urlunsplit((parts.scheme, netloc, path, urlencode(kept), ""))
+    address = urlunsplit((parts.scheme, netloc, path, urlencode(kept), fragment))
     return address if len(address) <= LONGEST else None
 
 
@@ -54,7 +57,8 @@ def to_article_key(canonical_url: str) -> str:
     """
     parts = urlsplit(canonical_url)
     query = f"?{parts.query}" if parts.query else ""
-    return parts.netloc.removeprefix("www.") + parts.path.rstrip("/") + query
+    fragment = f"#{parts.fragment.rstrip('/')}" if parts.fragment else ""
+    return parts.netloc.removeprefix("www.") + parts.path.rstrip("/") + query + fragment
 
 
 def describe_feed_url(url: str) -> str:

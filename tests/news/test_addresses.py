@@ -15,6 +15,9 @@ from lib.news.addresses import describe_feed_url, to_article_key, to_canonical_u
         (" http://paper.example/a b|(c)<d>\n", "http://paper.example/a%20b%7C%28c%29%3Cd%3E"),
         ("http://bücher.example/ä", "http://xn--bcher-kva.example/%C3%A4"),
         ("http://[::1]:80/a", "http://[::1]/a"),
+        ("https://paper.example/news#/story/1?b=<2>", "https://paper.example/news#/story/1?b=%3C2%3E"),
+        ("https://paper.example/#!story-1", "https://paper.example/#!story-1"),
+        ("https://paper.example/news#1", "https://paper.example/news"),
     ],
 )
 def test_an_article_has_one_address(link: str, canonical: str) -> None:
@@ -44,6 +47,8 @@ def test_http_and_https_www_and_a_slash_make_no_other_article() -> None:
     links = ["http://www.paper.example/a/", "https://paper.example/a", "https://paper.example/a/?utm_campaign=rss"]
     assert {to_article_key(to_canonical_url(link) or "") for link in links} == {"paper.example/a"}
     assert to_article_key("https://paper.example/?p=1") != to_article_key("https://paper.example/?p=2")
+    assert to_article_key("https://paper.example/#/1") != to_article_key("https://paper.example/#/2")
+    assert to_article_key("https://paper.example/#/1/") == to_article_key("http://paper.example#/1")
 
 
 def test_of_a_feeds_address_only_host_and_path_are_shown() -> None:
