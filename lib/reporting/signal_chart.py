@@ -30,7 +30,7 @@ MARGINS = {
     "bottom": 0.075,
     "hspace": 0.2,
 }  # laid out by hand: it halves the time
-BODY = 2.9  # of a candle, points
+BODY, LEAST_BODY = 2.9, 1.0  # a candle's width, and its least height: a candle without any movement is seen; points
 UP, DOWN, INK, FAINT = "#1a9850", "#d73027", "#1f2937", "#d1d5db"
 COLOURS = ("#2563eb", "#d97706", "#7c3aed", "#0891b2", "#be185d")
 
@@ -144,6 +144,8 @@ def _draw_candles(axis: Axes, picture: SignalPicture) -> None:
     for colour, which in ((UP, rises), (DOWN, picture.close < picture.open)):
         axis.vlines(bars[which], picture.low[which], picture.high[which], color=colour, linewidth=1)
         axis.vlines(bars[which], lower[which], upper[which], color=colour, linewidth=BODY)
+        middle = (lower[which] + upper[which]) / 2
+        axis.plot(bars[which], middle, "_", color=colour, markersize=BODY, markeredgewidth=LEAST_BODY)
 
 
 def _draw_lines(axis: Axes, panel: str, picture: SignalPicture) -> None:

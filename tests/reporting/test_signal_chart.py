@@ -6,9 +6,11 @@ import struct
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
+from matplotlib.image import imread
 
 from lib.reporting.signal_chart import SignalPicture, draw_signal
 
@@ -42,6 +44,12 @@ def size_of(png: bytes) -> tuple[int, int]:
     return struct.unpack(">II", png[16:24])
 
 
+def count_green(png: bytes) -> int:
+    """Pixels in the colour of candles that did not fall."""
+    red, green, blue = np.moveaxis(imread(BytesIO(png))[..., :3], -1, 0)
+    return int(((green > 0.55) & (red < 0.3) & (blue < 0.5)).sum())
+
+
 @pytest.mark.parametrize("scale", [1.0, 1e-8, 1e4])
 def test_a_picture_fits_a_telephone_at_any_price(scale: float) -> None:
     png = draw_signal(make_picture(scale))
@@ -55,6 +63,14 @@ def test_missing_candles_and_unknown_lines_are_left_out() -> None:
     broken = {name: getattr(picture, name) * gaps for name in ("open", "high", "low", "close")}
     lines = {**picture.lines, ("price", "nothing"): np.full(BARS, np.nan)}
     assert size_of(draw_signal(replace(picture, **broken, lines=lines))) == (1080, 1350)
+
+
+def test_candles_without_any_movement_are_seen() -> None:
+    still = np.full(BARS, 100.0)
+    flat = replace(make_picture(), open=still, high=still, low=still, close=still, lines={})
+    last_alone = np.where(np.arange(BARS) == BARS - 1, 100.0, np.nan)
+    empty = replace(flat, open=last_alone, high=last_alone, low=last_alone, close=last_alone)
+    assert count_green(draw_signal(flat)) > count_green(draw_signal(empty)) + 5 * BARS
 
 
 def test_three_candles_and_no_line_are_enough() -> None:
