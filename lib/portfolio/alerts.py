@@ -74,8 +74,10 @@ def describe_age(held: HeldPosition, now: datetime) -> str:
 
 def _describe(held: HeldPosition) -> str:
     base, _, quote = held.symbol.partition("/")
+    there = "" if held.is_covered else f" (the account holds only {_number(held.balance)})"
     text = (
-        f"Quantity {format_number(held.position.quantity)} {base}, average cost {_number(held.position.average_cost)}, "
+        f"Quantity {format_number(held.position.quantity)} {base}{there}, "
+        f"average cost {_number(held.position.average_cost)}, "
         f"stop loss {_number(held.stop_loss)}, take profit {_number(held.take_profit)}"
     )
     if held.valuation is None:

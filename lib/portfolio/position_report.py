@@ -118,6 +118,26 @@ def describe_import(account: str, asked: Sequence[str], booked: Booked) -> list[
     return items
 
 
+def describe_uncovered(held: Sequence[HeldPosition], booked: Booked) -> list[Item]:
+    """Return an item for each position that the account does not wholly hold, where the import leaves no doubt."""
+    doubtful = {*booked.errors, *(one.fill.symbol for one in booked.fills)}
+    return [
+        Item(name=f"{one.name} coverage", status=Status.PARTIAL, detail=_tell_uncovered(one))
+        for one in held
+        if not one.is_covered and one.symbol not in doubtful
+    ]
+
+
+def _tell_uncovered(held: HeldPosition) -> str:
+    base, there = held.symbol.partition("/")[0], format_number(held.balance or Decimal(0))
+    return (
+        f"the position has {format_number(held.position.quantity)} {base}, the account holds "
+        f"{there}: the rest was withdrawn, or sold through another market. Profit and "
+        f"stop loss still count the whole position; only {there} can be sold. If {base} has an open break, say with "
+        "classify-break what it was; if nothing is left to sell, remove the stop loss with set-stop-loss"
+    )
+
+
 def describe_unlisted(account: str, assets: Sequence[str]) -> list[Item]:
     """Return an item that names the assets held whose symbol is not listed, if there are any."""
     if not assets:

@@ -16,6 +16,7 @@ from lib.portfolio.position_report import (
     FILLS,
     PositionsUpdate,
     describe_import,
+    describe_uncovered,
     describe_unlisted,
     line_of,
     lines_of_closed,
@@ -117,6 +118,7 @@ def update_positions(
     if fetched is not None:
         items += describe_import(account, tuple(fetched.reasons), booked)
         items += describe_unlisted(account, fetched.unlisted)
+        items += describe_uncovered(held, booked)
     items += priced
     tell_of_failed_imports(account, items, store, outbox, clock.now())
     return PositionsUpdate(

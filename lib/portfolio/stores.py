@@ -99,6 +99,7 @@ class HeldPosition:
         stop_loss: Quote per base; None when none is set.
         take_profit: Quote per base; None when none is set.
         alarms: What people were told; a kind nobody was told of is absent.
+        balance: What the account held of its base asset when it was last imported, free and locked; None before that.
     """
 
     account: str
@@ -107,6 +108,7 @@ class HeldPosition:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     alarms: Mapping[AlarmKind, Alarm] = field(default_factory=dict)
+    balance: Decimal | None = None
 
     @property
     def symbol(self) -> str:
@@ -117,6 +119,11 @@ class HeldPosition:
     def name(self) -> str:
         """Its name in reports: "demo SOL/USDT"."""
         return f"{self.account} {self.symbol}"
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the account holds the whole position, to one step; a part may have been withdrawn."""
+        return self.balance is None or self.position.quantity - self.balance <= self.position.quantity_step
 
 
 class Books(Protocol):

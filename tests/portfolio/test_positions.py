@@ -344,6 +344,34 @@ async def test_selling_what_was_deposited_is_reported_and_stored_as_unmatched(de
     assert (await desk.update()).counts["unmatched"] == 0
 
 
+async def test_a_position_that_the_account_does_not_wholly_hold_is_named_with_both_quantities(desk: Desk) -> None:
+    desk.exchange.trade("buy", "2", "100")
+    assert (await desk.update()).status is Status.OK
+    desk.clock.pass_time(minutes=5)
+    desk.exchange.deposit("SOL", Decimal("-0.001"))  # one step
+    assert "demo SOL/USDT coverage" not in {item.name for item in (await desk.update()).items}
+    desk.exchange.deposit("SOL", Decimal("-1.499"))
+    desk.clock.pass_time(minutes=5)
+    result = await desk.update()
+    (item,) = [item for item in result.items if item.name == "demo SOL/USDT coverage"]
+    assert (result.status, item.status) == (Status.PARTIAL, Status.PARTIAL)
+    assert item.detail.startswith("the position has 2 SOL, the account holds 0.5: the rest was withdrawn, or sold")
+    assert (result.positions[0].quantity, result.positions[0].unrealized_pnl_quote) == (Decimal(2), Decimal(0))
+
+
+async def test_a_coin_that_left_wholly_is_no_longer_covered_and_alerts_say_so(desk: Desk) -> None:
+    desk.exchange.trade("buy", "2", "100")
+    await desk.update()
+    desk.query("UPDATE positions SET stop_loss = 90")
+    desk.clock.pass_time(minutes=5)
+    desk.exchange.deposit("SOL", Decimal(-2))
+    desk.exchange.price(SOL="80")
+    await desk.update()
+    desk.check()
+    (told,) = desk.messages()
+    assert "Quantity 2 SOL (the account holds only 0), average cost 100" in told.body
+
+
 async def test_an_impossible_fill_keeps_its_symbol_out(desk: Desk) -> None:
     desk.exchange.trade("buy", "1", "100")
     desk.exchange.trade("buy", "1", "NaN")

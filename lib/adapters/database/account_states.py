@@ -9,8 +9,8 @@ from sqlalchemy import Connection, Engine, func, select
 
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.market_facts import DatabaseMarketFacts
-from lib.adapters.database.portfolio_books import BALANCES, IMPORTS
-from lib.adapters.database.portfolio_rows import load_held, table_of
+from lib.adapters.database.portfolio_books import IMPORTS
+from lib.adapters.database.portfolio_rows import BALANCES, load_held, table_of
 from lib.adapters.database.tables.balances import AssetPriceRow
 from lib.adapters.database.tables.portfolio import AccountRow
 from lib.errors import OperatorError

@@ -13,9 +13,10 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.notifications import record_message
-from lib.adapters.database.portfolio_books import BALANCES, IMPORTS, DatabaseBooks
+from lib.adapters.database.portfolio_books import IMPORTS, DatabaseBooks
 from lib.adapters.database.portfolio_rows import (
     ALARMS,
+    BALANCES,
     FILLS,
     POSITIONS,
     alarm_key,

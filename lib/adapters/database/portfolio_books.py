@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.portfolio_heirs import hand_on, lock_held
 from lib.adapters.database.portfolio_rows import (
+    BALANCES,
     FILLS,
     POSITION_FIELDS,
     POSITIONS,
@@ -22,13 +23,12 @@ from lib.adapters.database.portfolio_rows import (
     to_fill,
     to_position,
 )
-from lib.adapters.database.tables.portfolio import AccountBalanceRow, FillImportRow, UnmatchedDisposalRow
+from lib.adapters.database.tables.portfolio import FillImportRow, UnmatchedDisposalRow
 from lib.portfolio.fills import Balance, BookedFill, Fill
 from lib.portfolio.ledger import Ledger, Position, Unmatched
 from lib.portfolio.stores import HeldPosition
 from lib.portfolio.valuation import Valuation
 
-BALANCES = table_of(AccountBalanceRow)
 IMPORTS = table_of(FillImportRow)
 UNMATCHED = table_of(UnmatchedDisposalRow)
 Key = tuple[str, str]

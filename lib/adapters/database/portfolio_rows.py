@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import fields
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, select
 from sqlmodel import SQLModel
 
-from lib.adapters.database.tables.portfolio import FillRow, PositionAlarmRow, PositionRow
+from lib.adapters.database.tables.portfolio import AccountBalanceRow, FillRow, PositionAlarmRow, PositionRow
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.fills import BookedFill, Fill, Side
 from lib.portfolio.ledger import Position
@@ -23,6 +24,7 @@ def table_of(row: type[SQLModel]) -> Table:
     return SQLModel.metadata.tables[str(row.__tablename__)]
 
 
+BALANCES = table_of(AccountBalanceRow)
 FILLS = table_of(FillRow)
 POSITIONS = table_of(PositionRow)
 ALARMS = table_of(PositionAlarmRow)
@@ -79,14 +81,21 @@ def load_held(connection: Connection, account: str) -> list[HeldPosition]:
     for row in connection.execute(select(ALARMS).where(ALARMS.c.account == account)):
         alarm = Alarm(row.raised_at, row.alerted_at, row.alerts)
         alarms.setdefault((row.symbol, row.opened_by), {})[AlarmKind(row.kind)] = alarm
-    return [_to_held(row, alarms.get((row.symbol, row.opened_by), {})) for row in rows]
+    totals = connection.execute(
+        select(BALANCES.c.asset, (BALANCES.c.free + BALANCES.c.locked).label("total")).where(
+            BALANCES.c.account == account
+        )
+    )
+    balances = {row.asset: row.total for row in totals}
+    return [_to_held(row, alarms.get((row.symbol, row.opened_by), {}), balances) for row in rows]
 
 
-def _to_held(row: Row[Any], alarms: dict[AlarmKind, Alarm]) -> HeldPosition:
+def _to_held(row: Row[Any], alarms: dict[AlarmKind, Alarm], balances: dict[str, Decimal]) -> HeldPosition:
+    balance = balances.get(row.symbol.partition("/")[0], Decimal(0)) if balances else None
     valuation = None
     if row.price is not None:
         valuation = Valuation(row.price, row.price_at, row.unrealized_pnl_quote, row.unrealized_pnl_pct)
-    return HeldPosition(row.account, to_position(row), valuation, row.stop_loss, row.take_profit, alarms)
+    return HeldPosition(row.account, to_position(row), valuation, row.stop_loss, row.take_profit, alarms, balance)
 
 
 def alarm_key(held: HeldPosition, kind: AlarmKind) -> dict[str, Any]:
