@@ -47,7 +47,7 @@ def write_import_late(what: str, error: str, since: datetime, *, at: datetime) -
     Args:
         what: Whose: "demo fills" of a whole account, "demo SOL/USDT fills" of a symbol.
         error: Why not this time.
-        since: Of the last import that succeeded, UTC.
+        since: Of an account's last import that succeeded, or of a symbol's first that failed, UTC.
         at: When, UTC.
     """
     body = (
@@ -60,5 +60,6 @@ def write_import_late(what: str, error: str, since: datetime, *, at: datetime) -
 
 
 def _find_begun(account: str, state: ImportState) -> dict[str, datetime]:
-    """Return when each import succeeded last, by the item's name."""
-    return {f"{account}{FILLS}": state.imported_at} if state.imported_at else {}
+    """Return since when each import has failed, by its item's name."""
+    begun = {f"{account} {symbol}{FILLS}": since for symbol, since in state.failing_since.items()}
+    return begun | {f"{account}{FILLS}": state.imported_at} if state.imported_at else begun

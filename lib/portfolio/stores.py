@@ -78,6 +78,7 @@ class ImportState:
         asked_at: When each symbol's fills were last imported; None for one whose last import failed.
         open_symbols: Symbols with an open position.
         unvalued: Stored fills whose fee has no value yet.
+        failing_since: The first failure of each symbol that failed ever since.
         imported_at: When the account was last imported; when it was registered, if it never was.
     """
 
@@ -85,6 +86,7 @@ class ImportState:
     asked_at: Mapping[str, datetime | None] = field(default_factory=dict)
     open_symbols: frozenset[str] = frozenset()
     unvalued: tuple[BookedFill, ...] = ()
+    failing_since: Mapping[str, datetime] = field(default_factory=dict)
     imported_at: datetime | None = None
 
 

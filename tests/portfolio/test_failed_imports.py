@@ -40,3 +40,18 @@ async def test_an_account_that_was_never_imported_is_told_by_when_it_was_registe
     with pytest.raises(AllItemsFailed):
         await desk.update()
     assert [message.title for message in desk.messages()] == ["⚠️ Not imported: demo fills"]
+
+
+async def test_a_symbol_that_alone_fails_is_told_by_its_first_failure(desk: Desk) -> None:
+    desk.exchange.trade("buy", "1", "100")
+    await desk.update()
+    desk.clock.pass_time(minutes=70)  # asked hourly, so it was well an hour ago
+    desk.exchange.refusing["SOL/USDT"] = ExchangeUnavailable("The exchange does not answer.")
+    for _ in range(3):
+        await desk.update()
+        assert desk.messages() == []
+        desk.clock.pass_time(minutes=5)
+    await desk.update()
+    (told,) = desk.messages()
+    assert told.title == "⚠️ Not imported: demo SOL/USDT fills"
+    assert "Not imported since 2024-10-04 01:10 UTC" in told.body

@@ -93,6 +93,7 @@ class DatabasePortfolioStore:
                 asked_at={row.symbol: row.asked_at for row in asked},
                 open_symbols=frozenset(connection.scalars(select(POSITIONS.c.symbol).where(is_held))),
                 unvalued=tuple(to_booked(row) for row in waiting),
+                failing_since={row.symbol: row.failing_since for row in asked if row.failing_since},
                 imported_at=max(done_at, default=registered_at),
             )
 

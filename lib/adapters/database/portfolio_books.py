@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, case, delete, insert, or_, select, tuple_, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.portfolio_heirs import hand_on, lock_held
@@ -156,19 +156,28 @@ class DatabaseBooks:
     def save_import(self, balances: Collection[Balance], symbols: Mapping[str, bool], now: datetime) -> None:
         """See `Books`."""
         if symbols:
-            rows = [
-                {"account": self._account, "symbol": symbol, "asked_at": now if imported else None}
-                for symbol, imported in symbols.items()
-            ]
-            statement = upsert(IMPORTS)
-            self._connection.execute(
-                statement.on_conflict_do_update(
-                    constraint=IMPORTS.primary_key, set_={"asked_at": statement.excluded.asked_at}
-                ),
-                rows,
-            )
+            self._save_symbols(symbols, now)
         if balances:
             self._save_balances(balances, now)
+
+    def _save_symbols(self, symbols: Mapping[str, bool], now: datetime) -> None:
+        statement = upsert(IMPORTS)
+        new = statement.excluded
+        failing_since = case((new.asked_at.is_(None), func.coalesce(IMPORTS.c.failing_since, new.failing_since)))
+        self._connection.execute(
+            statement.on_conflict_do_update(
+                constraint=IMPORTS.primary_key, set_={"asked_at": new.asked_at, "failing_since": failing_since}
+            ),
+            [
+                {
+                    "account": self._account,
+                    "symbol": symbol,
+                    "asked_at": now if imported else None,
+                    "failing_since": None if imported else now,
+                }
+                for symbol, imported in symbols.items()
+            ],
+        )
 
     def _save_balances(self, balances: Collection[Balance], now: datetime) -> None:
         statement = upsert(BALANCES)

@@ -127,13 +127,25 @@ def test_the_import_state_is_what_the_last_import_saved(store: DatabasePortfolio
         second = [Balance("SOL", Decimal(2), Decimal(0)), Balance("USDT", Decimal(8), Decimal(0))]
         books.save_import(second, {"ADA/USDT": False}, later)
     state = store.load_import_state("demo")
-    assert state.imported_at == later
+    assert (state.imported_at, state.failing_since) == (later, {"ADA/USDT": later})
     assert state.seen == {
         "SOL": SeenBalance(Decimal(2), NOW),  # from locked to free is no change
         "USDT": SeenBalance(Decimal(8), later),
     }
     assert state.asked_at == {"SOL/USDT": NOW, "ADA/USDT": None}
     assert state.open_symbols == frozenset()
+
+
+def test_a_symbol_fails_since_its_first_failure_after_it_was_imported(store: DatabasePortfolioStore) -> None:
+    instants = [NOW + timedelta(minutes=number) for number in range(5)]
+    for at, imported in zip(instants, (True, False, False, True, False), strict=True):
+        with store.open_books("demo") as books:
+            books.save_import([], {"ADA/USDT": imported}, at)
+        if at == instants[2]:
+            assert store.load_import_state("demo").failing_since == {"ADA/USDT": instants[1]}
+        if imported:
+            assert store.load_import_state("demo").failing_since == {}
+    assert store.load_import_state("demo").failing_since == {"ADA/USDT": instants[4]}
 
 
 def test_reading_resumes_at_the_newest_settled_fill(store: DatabasePortfolioStore) -> None:

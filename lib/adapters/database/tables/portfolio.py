@@ -50,13 +50,17 @@ class AccountBalanceRow(SQLModel, table=True):
 
 
 class FillImportRow(SQLModel, table=True):
-    """When a symbol's fills were last imported; null when that failed, so that the next import asks again."""
+    """When a symbol's fills were last imported; null when that failed, so that the next import asks again.
+
+    `failing_since`: the first failure since they were last imported.
+    """
 
     __tablename__ = "fill_imports"
 
     account: str = Field(primary_key=True, sa_type=Text, foreign_key="accounts.name")
     symbol: str = Field(primary_key=True, sa_type=Text)
     asked_at: datetime | None = Field(None, sa_type=INSTANT)
+    failing_since: datetime | None = Field(None, sa_type=INSTANT)
 
 
 class FillRow(SQLModel, table=True):
