@@ -22,13 +22,16 @@ from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.adapters.database.tables.market import CANDLES
 from lib.portfolio.accounts import Account, AccountKind
+from lib.results import Item
 from lib.strategy.roster import register_strategies
 from lib.strategy.signal_report import SignalsResult
 from lib.strategy.signals import SignalOptions, generate_signals
-from lib.strategy.stores import StrategyState
+from lib.strategy.stores import SignalKey, StrategyState
 from tests.portfolio.hand_exchange import HandClock
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)  # the candle that has just closed opened at 11:00
+CANDLE = NOON - timedelta(hours=1)
+SOL = SignalKey("1h", CANDLE, "breakout", "SOL/USDT")
 SYMBOLS = ("SOL/USDT", "ADA/USDT", "BNB/USDT")
 
 
@@ -148,6 +151,12 @@ def wave(level: float, bars: int) -> list[float]:
     return [level * (1.01 if bar % 2 else 0.99) for bar in range(bars)]
 
 
+def item(result: SignalsResult, name: str) -> Item:
+    """Return the one item of that name."""
+    (found,) = [one for one in result.items if one.name == name]
+    return found
+
+
 @pytest.fixture
 def engine(database_url: str) -> Iterator[Engine]:
     engine = make_engine(database_url)
@@ -171,4 +180,16 @@ def desk(engine: Engine) -> Desk:
 def breaking_out(desk: Desk) -> Desk:
     """SOL/USDT has left its channel with the candle that has just closed."""
     desk.store_closes("SOL/USDT", [*wave(100, 399), 105.0])
+    return desk
+
+
+@pytest.fixture
+def market(desk: Desk) -> Desk:
+    """Ten symbols that fell, without the candle that has just closed; index momentum alone is active."""
+    desk.symbols = tuple(f"S{number}/USDT" for number in range(10))
+    fall = [200 - bar / 4 for bar in range(398)]
+    for symbol in desk.symbols:
+        desk.store_closes(symbol, [*fall, 100.0], last=CANDLE - timedelta(hours=1))
+    desk.disable("breakout")
+    desk.strategies.change_state("index_momentum", StrategyState.ACTIVE, "operator", NOON - timedelta(days=30))
     return desk
