@@ -134,7 +134,7 @@ def _count(tallies: Collection[_Tally], items: Sequence[Item]) -> dict[str, int]
     return {
         "rows": sum(tally.rows for tally in tallies),
         "series": sum(tally.computed for tally in tallies),
-        "fresh": sum(item.detail == "fresh" for item in items),
+        "indicator series fresh": sum(item.detail == "fresh" for item in items),
     }
 
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Coroutine
+from time import time
+from typing import Any
 
 import pytest
+from prefect import Flow
+from prefect.client.schemas.objects import State
 
 from flows.market import critical_path, market_analysis, news, signal_generation
 from flows.on_demand import classify_break, set_strategy_state
 from lib.balances.flows import FlowKind
 from lib.strategy.stores import StrategyState
 from tests.platforms import World
-from tests.runs import id_of, read_artifacts, read_run
+from tests.runs import id_of, read_artifacts, read_run, read_task_runs
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
 
@@ -36,11 +41,32 @@ async def test_signals_balances_risk_and_news_run_after_the_first_critical_path(
             assert word in text, (key, word, text)
 
 
+async def run_within_one_candle(*chains: Flow[..., Coroutine[Any, Any, Any]]) -> list[State[Any]]:
+    """Run them one after another; all again when a candle closed meanwhile."""
+    while True:
+        begun = time() // 300
+        states = [await chain(return_state=True) for chain in chains]
+        if time() // 300 == begun:
+            return states
+
+
 async def test_chains_that_meet_sync_once_and_say_that_the_rest_is_fresh(prefect_world: World) -> None:
-    await critical_path(return_state=True)
-    state = await market_analysis(return_state=True)
-    assert "fresh" in (await read_run(id_of(state))).name
-    assert "fresh" in (await read_artifacts(id_of(state)))["market-analysis"]
+    _, *states = await run_within_one_candle(critical_path, signal_generation, market_analysis)
+    [[series]] = prefect_world.query("SELECT count(*) FROM sync_status")
+    for state, key in zip(states, ("signal-generation", "market-analysis"), strict=True):
+        synced = (await read_task_runs(id_of(state)))["sync_market_data"].state
+        assert synced is not None
+        assert (synced.name, synced.message) == ("Skipped", f"skipped: {series} fresh")  # so no candle was stored
+        text = (await read_artifacts(id_of(state)))[key]
+        told = text.split("### sync_market_data")[1].split("###")[0]
+        assert f"{series} items | fresh" in " ".join(told.split()), told
+
+
+async def test_what_a_chain_left_as_it_was_is_told_by_what_it_is(prefect_world: World) -> None:
+    *_, state = await run_within_one_candle(critical_path, market_analysis, market_analysis)
+    [[series]] = prefect_world.query("SELECT count(*) FROM sync_status")
+    name = (await read_run(id_of(state))).name
+    assert f" {series} fresh" in name and "indicator series fresh" in name, name
 
 
 async def test_a_break_is_told_and_accepted_by_the_form_that_its_message_names(

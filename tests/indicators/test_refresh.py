@@ -106,7 +106,7 @@ def test_a_new_series_gets_the_rows_of_its_last_candles(world: World) -> None:
     world.put(BTC, range(2500))
     result = world.refresh(keep=300)
     assert result.status is Status.OK
-    assert result.counts == {"rows": 300, "series": 1, "fresh": 0}
+    assert result.counts == {"rows": 300, "series": 1, "indicator series fresh": 0}
     world.check(count=300)
     assert max(world.load(BTC)) == START + 2499 * HOUR
 
@@ -126,7 +126,7 @@ def test_nothing_new_is_skipped_as_fresh(world: World) -> None:
     world.refresh()
     result = world.refresh()
     assert result.status is Status.SKIPPED
-    assert result.counts == {"rows": 0, "series": 0, "fresh": 1}
+    assert result.counts == {"rows": 0, "series": 0, "indicator series fresh": 1}
 
 
 def test_growing_candle_by_candle_equals_computing_it_all_at_once(world: World) -> None:
@@ -191,7 +191,7 @@ def test_older_history_that_comes_to_an_old_series_changes_nothing(world: World)
     world.put(BTC, range(1000, 2500))
     world.refresh()
     world.put(BTC, range(1000))
-    assert world.refresh().counts == {"rows": 0, "series": 0, "fresh": 1}
+    assert world.refresh().counts == {"rows": 0, "series": 0, "indicator series fresh": 1}
     world.check(count=300)
 
 
