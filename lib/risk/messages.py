@@ -9,6 +9,7 @@ from decimal import Decimal
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.texts import compose
 from lib.portfolio.state import AccountState
+from lib.results import render_count
 from lib.risk.alarm import AlarmStep, RiskAlarm
 from lib.risk.measures import RiskMeasures
 from lib.risk.options import RiskOptions
@@ -72,7 +73,7 @@ def _headline(step: AlarmStep, alarm: RiskAlarm, state: AccountState, assessment
     high = [one for one in assessment.fired if one.level is RiskLevel.HIGH]
     if step is AlarmStep.WORSEN:
         high = [one for one in high if Cause(one.rule, one.symbol) not in alarm.told]
-    more = f" and {len(high) - 1} more" if len(high) > 1 else ""
+    more = f" and {render_count(len(high) - 1, 'more rules')}" if len(high) > 1 else ""
     opening = {
         AlarmStep.RAISE: "HIGH risk: ",
         AlarmStep.WORSEN: "HIGH risk, now also: ",

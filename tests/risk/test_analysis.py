@@ -138,7 +138,7 @@ def test_a_second_asset_above_its_limit_is_told_too_and_each_once(desk: Desk) ->
 def test_each_concentrated_position_is_named_with_what_to_sell(desk: Desk) -> None:
     desk.analyze(state_at(desk, "5000", BTC="3000", SOL="2000.01"))
     (message,) = desk.messages()
-    assert message.title == "⚠️ HIGH risk: BTC/USDT 30.00 % of equity is above 20 % and 1 more (demo)"
+    assert message.title == "⚠️ HIGH risk: BTC/USDT 30.00 % of equity is above 20 % and 1 more rule (demo)"
     assert "sell about 1,100.00 USDT of BTC/USDT to bring it to 19 %" in message.body
     assert "sell about 100.01 USDT of SOL/USDT to bring it to 19 %" in message.body
     assert "MEDIUM: exposure 50.01 % of equity is above 50 %." in message.body
