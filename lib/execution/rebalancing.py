@@ -16,7 +16,7 @@ from lib.allocation.legs import FINEST, Leg
 from lib.allocation.plan import RebalanceRules
 from lib.allocation.stores import Decision, LegState, PlanState, PlanStore, StoredPlan
 from lib.allocation.wording import describe_trade
-from lib.errors import OperatorError, OrderRefused, OutcomeUnknown
+from lib.errors import OperatorError, OrderRefused, OutcomeUnknown, SymbolHalted, UnknownSymbol
 from lib.execution.checks import calc_bound
 from lib.execution.orders import Order, OrderIntent, OrderKind, OrderState, TimeInForce, make_client_order_id
 from lib.execution.placing import Placing
@@ -196,15 +196,20 @@ class _Run:
         if order is None and self.is_old:
             return LegState.FAILED, self._too_old
         if order is not None and self.is_old:
-            order = await self.placing.cancel(order.intent.client_order_id)
-        else:
-            try:
-                intent = order.intent if order is not None else await self._intend(leg, left)
-            except OrderRefused as error:
-                return LegState.FAILED, str(error)
-            order = await self.placing.place(intent)
-        _check_final(order)
-        return _judge(leg, order)
+            return _judge(leg, await self._withdraw(order.intent))
+        try:
+            intent = order.intent if order is not None else await self._intend(leg, left)
+        except OrderRefused as error:
+            return LegState.FAILED, str(error)
+        try:
+            return _judge(leg, _check_final(await self.placing.place(intent)))
+        except (UnknownSymbol, SymbolHalted) as error:  # asking again would not help, and the other legs can be traded
+            ended = await self._withdraw(intent)
+            return (LegState.FAILED, str(error)) if ended.state is OrderState.REJECTED else _judge(leg, ended)
+
+    async def _withdraw(self, intent: OrderIntent) -> Order:
+        """Return the order as it ended; one that may have been sent is looked up before."""
+        return _check_final(await self.placing.cancel(intent.client_order_id))
 
     async def _intend(self, leg: Leg, left: Sequence[Leg]) -> OrderIntent:
         listing, approval = self.listings.get(leg.symbol), self.plan.approval
@@ -250,12 +255,13 @@ class _Run:
         return quantity
 
 
-def _check_final(order: Order) -> None:
+def _check_final(order: Order) -> Order:
     if not order.state.is_final:
         raise OutcomeUnknown(
             f"{order.name} is {order.state}, and nothing more is sent before its end is known. Start this again: it is "
             "looked up first."
         )
+    return order
 
 
 def _judge(leg: Leg, order: Order) -> tuple[LegState, str]:

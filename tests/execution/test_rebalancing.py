@@ -353,3 +353,25 @@ async def test_an_old_plan_is_refused_and_one_that_grew_old_while_it_ran_is_ende
     trader.bench.clock.instant += timedelta(minutes=31)
     with pytest.raises(OperatorError, match="at most 30 minutes are allowed"):
         await trader.run(another)
+
+
+@pytest.mark.parametrize(("approved", "bound"), [("0.5", "49750"), (None, "49500")])
+async def test_the_bound_is_the_approvals_or_else_the_operators(
+    trader: Trader, approved: str | None, bound: str
+) -> None:
+    plan = trader.approve(slippage=approved)
+    await trader.run(plan)
+    [sell] = [intent for intent in trader.intents(plan).values() if intent.side is Side.SELL]
+    assert sell.limit_price == Decimal(bound)
+
+
+@pytest.mark.parametrize("end", ["halt", "delist"])
+async def test_a_symbol_that_stopped_trading_fails_its_leg_and_keeps_nothing_else(trader: Trader, end: str) -> None:
+    plan = trader.approve()
+    getattr(trader.bench.simulator.control, end)("SOLUSDT")
+    result = await trader.run(plan)
+    assert result.status is Status.PARTIAL
+    assert trader.legs(plan) == {"BTC": LegState.DONE, "ETH": LegState.DONE, "SOL": LegState.FAILED}
+    assert trader.reason(plan, "SOL") != ""
+    assert trader.load(plan).state is PlanState.FAILED
+    assert trader.bench.store.load_unfinished("main") == []
