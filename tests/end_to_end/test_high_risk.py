@@ -107,7 +107,7 @@ async def test_a_position_bought_too_large_is_told_once_and_once_that_it_is_over
         "demo: HIGH",
         "largest position (SOL/USDT)",
         "people are told",
-        f"{row.equity - row.market_value:,.0f}",
+        f"{row.equity - row.market_value:,.2f}",
     ):
         assert part in text
     assert "1 HIGH risk" in (await read_run(id_of(state))).name
