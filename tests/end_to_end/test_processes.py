@@ -84,6 +84,7 @@ async def test_a_chain_killed_in_the_first_backfill_keeps_whole_answers_and_the_
     prefect_world: World, prefect_server: PrefectServer, standing: RunningSimulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FKS_HISTORY_DAYS", '{"5m": 20}')
+    monkeypatch.setenv("FKS_SIGNAL_TIMEFRAME", "5m")
     monkeypatch.setenv("FKS_EXCHANGE_CONCURRENCY", "2")
     pages, candles = 4 * 6, 4 * 20 * 288
     standing.control.arm("delay", KLINES, count=0, seconds=0.1)
