@@ -222,7 +222,7 @@ for broken in {broken}:
     wait_until("the first failure is told", lambda: told("quick: Failed"))
     applied.run_python(APPLY, str(project), "12")  # as the next `fks up` does: it forgets nothing
     run(False, False)
-    wait_until("the recovery is told", lambda: told("quick works again"), 110)
+    wait_until("the recovery is told", lambda: told("quick works again"))
     assert told("quick: Failed") == 1
     first = next(text for text in channel.contents if "quick: Failed" in text)
     assert "no candles" in first
