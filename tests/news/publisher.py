@@ -67,7 +67,7 @@ class Publisher:
         self.asked.append(request)
         page = self.pages.get(request.path, Page(b"Not found", 404, "text/plain"))
         if page.hangs:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()  # until the client goes away or the server stops
         headers = {"Content-Type": page.content_type} | page.headers
         if page.headers.get("ETag") and request.headers.get("If-None-Match") == page.headers["ETag"]:
             return web.Response(status=304, headers=page.headers)

@@ -26,13 +26,23 @@ async def test_the_time_and_prices_are_told_while_first_pages_of_history_are_dra
         return count
 
     since = to_milliseconds(START_AT - timedelta(days=600))
-    async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as group:
+    sent, all_sent = 0, asyncio.Event()
+
+    async def count(*_: object) -> None:
+        nonlocal sent
+        sent += 1
+        if sent > len(SYMBOLS):  # the ping, and all pages
+            all_sent.set()
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(count)
+    async with aiohttp.ClientSession(trace_configs=[trace]) as session, asyncio.TaskGroup() as group:
         await ask(session, "/ping")
         pages = [
             group.create_task(ask(session, "/klines", symbol=symbol, interval="1d", startTime=since, limit=1000))
             for symbol in SYMBOLS
         ]
-        await asyncio.sleep(0.05)  # the pages are asked for first
+        await all_sent.wait()  # the pages are asked for first
         await ask(session, "/time")
         await ask(session, "/ticker/price")
     assert [page.result() for page in pages] == [600] * len(SYMBOLS)

@@ -113,7 +113,7 @@ class Peer:
         queue = self.answers.get(endpoint) or [self._default(endpoint)]
         answer = queue.pop(0) if len(queue) > 1 else queue[0]
         if answer.hang:
-            await asyncio.sleep(30)
+            await asyncio.Event().wait()  # until the client goes away or the server stops
         if answer.drop:
             assert request.transport is not None
             request.transport.abort()

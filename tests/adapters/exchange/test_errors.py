@@ -124,11 +124,11 @@ async def test_a_connection_that_takes_too_long_is_a_timeout_too(
     client.timeout = 100
     client.open()
 
-    async def resolve_late(*_: object, **__: object) -> list[ResolveResult]:
-        await asyncio.sleep(5)
+    async def resolve_never(*_: object, **__: object) -> list[ResolveResult]:
+        await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(client.tcp_connector._resolver, "resolve", resolve_late)
+    monkeypatch.setattr(client.tcp_connector._resolver, "resolve", resolve_never)
     client.urls["api"]["public"] = "http://slow.invalid/api/v3"
     with pytest.raises(ExchangeSlow, match=r"did not answer klines of BTC/USDT 5m within 0\.1 s"):
         await exchange.fetch_candles("BTC/USDT", "5m", SINCE)
