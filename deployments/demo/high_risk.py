@@ -13,7 +13,7 @@ from lib.notifications.messages import Message, MessageType
 from lib.risk.rules import RiskLevel, format_percent
 
 SYMBOL = "BTC/USDT"
-EXPOSURE = Decimal("0.90")  # of equity, after the purchase
+EXPOSURE = Decimal("0.95")  # of equity, after the purchase; prices move until the risk is measured
 
 
 def play_high_risk(stage: Stage) -> None:
