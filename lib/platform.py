@@ -7,8 +7,11 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from lib.allocation.stores import PlanStore
 from lib.balances.stores import BalanceStore
 from lib.errors import OperatorError, SettingsError
+from lib.execution.stores import OrderStore
+from lib.execution.venue import OrderVenue
 from lib.indicators.stored import IndicatorHistory
 from lib.indicators.stores import IndicatorStore
 from lib.market.matrix import CandleHistory
@@ -65,6 +68,21 @@ class AnalysisStores:
 
 
 @dataclass(frozen=True)
+class TradingParts:
+    """What orders go through.
+
+    Attributes:
+        orders: Intents, attempts and fills.
+        plans: Rebalance plans.
+        venues: Where each account's orders are sent.
+    """
+
+    orders: OrderStore
+    plans: PlanStore
+    venues: Mapping[str, OrderVenue]
+
+
+@dataclass(frozen=True)
 class Platform:
     """One process's view of everything.
 
@@ -82,6 +100,7 @@ class Platform:
         subscribers: Every channel of the settings, also what cannot be used.
         feeds: The news feeds' network.
         analysis: What the other chains keep.
+        trading: What orders go through.
     """
 
     settings: Settings
@@ -96,6 +115,7 @@ class Platform:
     subscribers: Sequence[Subscriber]
     feeds: FeedFetcher
     analysis: AnalysisStores
+    trading: TradingParts
     refused_accounts: Mapping[str, SettingsError] = field(default_factory=dict)
 
     async def for_each_account(self, account: str | None, work: Callable[[str], Awaitable[R]]) -> R:

@@ -52,6 +52,7 @@ class AccountSettings(BaseModel):
         paper_cash: What a paper account begins with, in the quote asset; it counts only at its first run.
         paper_fee_ratio: Of what an order receives; paper only.
         stop_loss_pct: Every open position without a stop loss gets one so far below its cost or price, the lower one.
+        approval_required: Whether a person must approve before orders are sent; when not given, on live accounts.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +63,12 @@ class AccountSettings(BaseModel):
     paper_cash: Annotated[Decimal, Field(gt=0, max_digits=24)] = Decimal(10_000)
     paper_fee_ratio: Annotated[Decimal, Field(ge=0, lt=Decimal("0.1"))] = Decimal("0.001")
     stop_loss_pct: Annotated[Decimal, Field(gt=0, lt=100)] | None = None
+    approval_required: bool | None = None
+
+    @property
+    def needs_approval(self) -> bool:
+        """Whether a person must approve before orders are sent."""
+        return self.kind is AccountKind.LIVE if self.approval_required is None else self.approval_required
 
     @model_validator(mode="after")
     def _keys_fit_kind(self) -> Self:
@@ -168,6 +175,48 @@ class Settings(BaseSettings):
     max_position_pct: Percent = Field(Decimal(15), description="Of equity; the most in one symbol.")
     fee_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(Decimal("0.1"), description="Of an order's notional.")
 
+    max_order_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
+        None, description="Quote; a larger order is refused. Empty: no limit."
+    )
+    max_day_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
+        None, description="Quote; what an account may buy and sell in a UTC day, together. Empty: no limit."
+    )
+    max_price_move_pct: Percent = Field(
+        Decimal(2), description="An order is refused when the price moved more than this since it was decided."
+    )
+    max_slippage_pct: Annotated[Percent, Field(le=20)] = Field(
+        Decimal(1), description="How much worse than its reference price an order may fill."
+    )
+    order_price_max_age_seconds: Annotated[int, Field(ge=5, le=300)] = Field(
+        30, description="Of the order book that an order is checked against."
+    )
+    order_grace_seconds: Annotated[int, Field(ge=10, le=120)] = Field(
+        15, description="How long after a lost reply an order that the exchange does not have may still appear."
+    )
+    order_patience_seconds: Annotated[int, Field(ge=30, le=600)] = Field(
+        90, description="How long a run waits for the end of one order; the next one carries on."
+    )
+
+    mains_pct: Annotated[Decimal, Field(ge=0, le=100)] = Field(
+        Decimal(50), description="Of the invested capital for the mains; the alts get the rest."
+    )
+    target_weights: dict[AssetName, Annotated[Decimal, Field(ge=0)]] = Field(
+        default_factory=dict, description='Of assets within their group, 1 where none is given, as {"BTC": 2}.'
+    )
+    sell_others: bool = Field(False, description="Whether a plan sells what is held besides mains and alts.")
+    rebalance_band_pct: Annotated[Decimal, Field(gt=0, lt=100)] = Field(
+        Decimal(5), description="Of equity; what may be off before rebalancing is recommended."
+    )
+    rebalance_smallest_leg_pct: Annotated[Decimal, Field(gt=0, lt=100)] = Field(
+        Decimal("0.5"), description="Of equity; a smaller trade is not worth it."
+    )
+    plan_max_age_minutes: Annotated[int, Field(ge=1, le=1440)] = Field(
+        30, description="Since a plan's prices were confirmed; after that nothing of it is sent."
+    )
+    approval_hours: Annotated[float, Field(gt=0, le=168)] = Field(
+        12, description="No answer to an approval form within this is a rejection."
+    )
+
     indicator_rows: Annotated[int, Field(ge=300)] = Field(
         1000, description="Rows of indicators computed for a series that is new, and candles watched for changes."
     )
@@ -224,6 +273,8 @@ class Settings(BaseSettings):
                 f"max_position_pct {self.max_position_pct} is above risk_high_position_pct "
                 f"{self.risk_high_position_pct}: every full BUY would be HIGH risk; lower the one or raise the other"
             )
+        if unknown := sorted(set(self.target_weights) - {*self.mains, *self.alts}):
+            raise ValueError(f"target_weights name {', '.join(unknown)}, which are neither mains nor alts; remove them")
         return self
 
     @cached_property

@@ -18,22 +18,28 @@ from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.market_source import check_market_source
 from lib.adapters.database.news import DatabaseNews
 from lib.adapters.database.notifications import NotificationStore
+from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.paper import DatabasePaper
 from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.adapters.database.rebalancing import DatabasePlans
 from lib.adapters.database.risk import DatabaseRisk
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.adapters.database.sync import DatabaseSync
+from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
+from lib.adapters.exchange.orders import BinanceOrders
 from lib.adapters.feeds import HttpFeeds
 from lib.errors import SettingsError
+from lib.execution.venue import OrderVenue
 from lib.notifications.channels import Channel, RefusedChannel, Subscriber
 from lib.paper.account import PaperAccount
-from lib.platform import AnalysisStores, Platform
+from lib.paper.orders import PaperOrders
+from lib.platform import AnalysisStores, Platform, TradingParts
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.stores import MarketFacts
-from lib.ports import BookSource, Clock, ExchangeAccount, SystemClock
+from lib.ports import BookSource, Clock, SystemClock
 from lib.settings import SIMULATOR, AccountSettings, ChannelSettings, Settings, load_settings
 
 
@@ -60,7 +66,7 @@ async def open_platform(
     async with AsyncExitStack() as stack:
         exchange = make_exchange(venue, ledger=ledger, clock=clock, known_symbols=market.load_names)
         stack.push_async_callback(exchange.close)
-        accounts: dict[str, ExchangeAccount] = {}
+        accounts: dict[str, PaperAccount | BinanceAccount] = {}
         refused: dict[str, SettingsError] = {}
         for name, given in settings.effective_accounts.items():
             try:
@@ -93,7 +99,18 @@ async def open_platform(
             subscribers=make_subscribers(settings, clock),
             feeds=feeds,
             analysis=_make_analysis(engine),
+            trading=TradingParts(
+                orders=DatabaseOrders(engine),
+                plans=DatabasePlans(engine),
+                venues={name: _open_orders(one) for name, one in accounts.items()},
+            ),
         )
+
+
+def _open_orders(account: PaperAccount | BinanceAccount) -> OrderVenue:
+    if isinstance(account, PaperAccount):
+        return PaperOrders(account)
+    return BinanceOrders(account.link, account.account)
 
 
 def _make_analysis(engine: Engine) -> AnalysisStores:
@@ -144,7 +161,7 @@ def _open_channel(name: str, given: ChannelSettings, clock: Clock) -> Channel:
         return RefusedChannel(name, str(error))
 
 
-def open_account(name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock) -> ExchangeAccount:
+def open_account(name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock) -> BinanceAccount:
     """Return the private side of a live account."""
     if given.api_key is None or given.api_secret is None:
         variable = f"FKS_ACCOUNTS__{name.upper()}__API_KEY"
