@@ -9,21 +9,14 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import CheckConstraint, Connection, inspect, text
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
 
-from lib.adapters.database import migrate
-from lib.adapters.database.engine import make_engine
 from lib.allocation.legs import SkipReason
 from lib.allocation.stores import COMES_FROM, Approval, Decision, LegState, PlanState, StoredPlan
 from lib.errors import OperatorError
 from tests.allocation.conftest import Archive, make_plan
 from tests.portfolio.samples import ACCOUNT, START
-
-TABLES = {"rebalance_plans", "rebalance_legs", "approvals"}
 
 
 def decide(archive: Archive, plan: StoredPlan, decision: Decision = Decision.APPROVED, *excluded: str) -> bool:
@@ -196,23 +189,6 @@ def test_a_running_plan_does_not_expire(archive: Archive) -> None:
 def connection(archive: Archive) -> Iterator[Connection]:
     with archive.engine.connect() as connection:
         yield connection
-
-
-def test_the_migration_makes_exactly_the_declared_tables(connection: Connection) -> None:
-    options = {"compare_type": True, "include_object": lambda _, name, kind, *_of: kind != "table" or name in TABLES}
-    assert compare_metadata(MigrationContext.configure(connection, opts=options), SQLModel.metadata) == []
-    for name in TABLES:
-        checks = [one for one in SQLModel.metadata.tables[name].constraints if isinstance(one, CheckConstraint)]
-        assert {one["name"] for one in inspect(connection).get_check_constraints(name)} == {one.name for one in checks}
-
-
-def test_a_downgrade_removes_the_tables(empty_database_url: str) -> None:
-    migrate.upgrade(empty_database_url, "0013")
-    migrate.downgrade(empty_database_url, "0012")
-    engine = make_engine(empty_database_url)
-    left = set(inspect(engine).get_table_names())
-    engine.dispose()
-    assert not left & TABLES
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from alembic import command
 from alembic.config import Config
 
 
-def _config(url: str) -> Config:
+def configure(url: str) -> Config:
+    """Return Alembic's configuration for the database at `url`."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url  # not a main option: those interpolate % and may be logged
@@ -17,9 +18,9 @@ def _config(url: str) -> Config:
 
 def upgrade(url: str, revision: str = "head") -> None:
     """Bring the database at `url` to `revision`; safe to run twice, and by two processes at once."""
-    command.upgrade(_config(url), revision)
+    command.upgrade(configure(url), revision)
 
 
 def downgrade(url: str, revision: str) -> None:
     """Take the database back to `revision` ("base" removes every table, and with it all data)."""
-    command.downgrade(_config(url), revision)
+    command.downgrade(configure(url), revision)

@@ -1,21 +1,16 @@
-"""The tables of market data: as the migrations make them, and what they refuse."""
+"""The tables of market data refuse what cannot be."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import inspect, text
+from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import SQLModel
 
-from lib.adapters.database import migrate
 from lib.adapters.database.engine import make_engine
-from lib.adapters.database.tables.market import CANDLE_GAPS, CANDLES, SYMBOLS, SYNC_STATUS
+from lib.adapters.database.tables.market import CANDLES
 
-TABLES = (CANDLES, CANDLE_GAPS, SYNC_STATUS, SYMBOLS)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 CANDLE = {
     "symbol": "BTC/USDT",
@@ -29,27 +24,6 @@ CANDLE = {
     "quote_volume": None,
     "trade_count": None,
 }
-
-
-def test_the_migrations_make_what_the_tables_declare(database_url: str) -> None:
-    engine = make_engine(database_url)
-    with engine.connect() as connection:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
-        differences = compare_metadata(context, SQLModel.metadata)
-        for table in TABLES:
-            declared = {check.name for check in table.constraints if check.name and "check" in str(type(check)).lower()}
-            assert {check["name"] for check in inspect(connection).get_check_constraints(table.name)} == declared
-    engine.dispose()
-    assert differences == []
-
-
-def test_the_migrations_go_back_and_forth(empty_database_url: str) -> None:
-    migrate.upgrade(empty_database_url)
-    migrate.downgrade(empty_database_url, "base")
-    engine = make_engine(empty_database_url)
-    assert inspect(engine).get_table_names() == ["alembic_version"]
-    engine.dispose()
-    migrate.upgrade(empty_database_url)
 
 
 @pytest.mark.parametrize(
