@@ -28,21 +28,13 @@ async def critical_path(account: str | None = None) -> State[Any]:
     Args:
         account: Check only this account; empty means every account.
     """
-    if late := await support.skip_when_late(CRITICAL_PATH_EVERY):
-        return late
-    account = account or None  # what a form sends for a field that was emptied
-    async with support.platform():
-        synced = await support.attempt(tasks.sync_market_data)
-        updated = await support.attempt(tasks.update_positions, account)
-        checked = await support.attempt(tasks.check_stop_loss, account)
-        sent = await support.attempt(tasks.send_notifications)
-        return await support.conclude_chain(
-            "critical-path",
-            sync_market_data=synced,
-            update_positions=updated,
-            check_stop_loss=checked,
-            send_notifications=sent,
-        )
+    return await support.run_chain(
+        (tasks.sync_market_data,),
+        (tasks.update_positions, account or None),
+        (tasks.check_stop_loss, account or None),
+        (tasks.send_notifications,),
+        every=CRITICAL_PATH_EVERY,
+    )
 
 
 @flow(name="signal-generation", flow_run_name=showing.name_run, validate_parameters=True)
@@ -56,21 +48,13 @@ async def signal_generation(account: str | None = None, timeframe: Timeframe | N
             either way, because each is told once.
         timeframe: Candles that strategies decide on; empty means the setting FKS_SIGNAL_TIMEFRAME.
     """
-    if late := await support.skip_when_late(SIGNAL_GENERATION_EVERY):
-        return late
-    account = account or None
-    async with support.platform():
-        synced = await support.attempt(tasks.sync_market_data)
-        signalled = await support.attempt(tasks.generate_signals, timeframe)
-        balanced = await support.attempt(tasks.sync_account_balance, account)
-        sent = await support.attempt(tasks.send_notifications)
-        return await support.conclude_chain(
-            "signal-generation",
-            sync_market_data=synced,
-            generate_signals=signalled,
-            sync_account_balance=balanced,
-            send_notifications=sent,
-        )
+    return await support.run_chain(
+        (tasks.sync_market_data,),
+        (tasks.generate_signals, timeframe),
+        (tasks.sync_account_balance, account or None),
+        (tasks.send_notifications,),
+        every=SIGNAL_GENERATION_EVERY,
+    )
 
 
 @flow(name="market-analysis", flow_run_name=showing.name_run, validate_parameters=True)
@@ -80,21 +64,13 @@ async def market_analysis(account: str | None = None) -> State[Any]:
     Args:
         account: Judge only this account; empty means every account.
     """
-    if late := await support.skip_when_late(MARKET_ANALYSIS_EVERY):
-        return late
-    account = account or None
-    async with support.platform():
-        synced = await support.attempt(tasks.sync_market_data)
-        updated = await support.attempt(tasks.update_indicators)
-        analyzed = await support.attempt(tasks.analyze_risk, account)
-        sent = await support.attempt(tasks.send_notifications)
-        return await support.conclude_chain(
-            "market-analysis",
-            sync_market_data=synced,
-            update_indicators=updated,
-            analyze_risk=analyzed,
-            send_notifications=sent,
-        )
+    return await support.run_chain(
+        (tasks.sync_market_data,),
+        (tasks.update_indicators,),
+        (tasks.analyze_risk, account or None),
+        (tasks.send_notifications,),
+        every=MARKET_ANALYSIS_EVERY,
+    )
 
 
 @flow(name="news", flow_run_name=showing.name_run, validate_parameters=True)
@@ -106,9 +82,8 @@ async def news(limit: Annotated[int, Field(ge=1, le=1000)] = 50) -> State[Any]:
     Args:
         limit: How many new articles a run stores at most; the others are left for the next one.
     """
-    if late := await support.skip_when_late(NEWS_EVERY):
-        return late
-    async with support.platform():
-        fetched = await support.attempt(tasks.fetch_news, limit)
-        sent = await support.attempt(tasks.send_notifications)
-        return await support.conclude_chain("news", fetch_news=fetched, send_notifications=sent)
+    return await support.run_chain(
+        (tasks.fetch_news, limit),
+        (tasks.send_notifications,),
+        every=NEWS_EVERY,
+    )

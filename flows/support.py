@@ -116,6 +116,22 @@ async def skip_when_late(every: timedelta) -> State[None] | None:
     return Completed(name="Skipped", message=reason)
 
 
+async def run_chain(*steps: tuple[Any, ...], every: timedelta) -> State[Any]:
+    """Run a chain's tasks one after the other, each with its retries, and return the state that the chain ends in.
+
+    Each step runs even when an earlier one failed: a stop loss must not wait for a candle.
+
+    Args:
+        *steps: A task and its arguments each.
+        every: The chain's interval. A run that starts later than that skips itself.
+    """
+    if late := await skip_when_late(every):
+        return late
+    async with platform():
+        states = {task.name: await attempt(task, *given) for task, *given in steps}
+        return await conclude_chain(str(runtime.flow_run.flow_name), **states)
+
+
 async def attempt(task: Task[..., Any], *args: Any, **kwargs: Any) -> State[Any]:
     """Run a task with its retries and return its final state, also a failed one: the chain goes on."""
     state: State[Any] = await task(*args, **kwargs, return_state=True)
