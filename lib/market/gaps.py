@@ -17,6 +17,7 @@ CONFIRMATIONS = 2  # one answer without a candle may be a glitch
 RECHECK_AT_LEAST = timedelta(minutes=5)
 RECHECK_AT_MOST = timedelta(days=1)
 ABSENT = "not in the exchange's answer"
+IN_ARCHIVE = "in the archive"
 WITHHELD = "the exchange shows only its newest candles, which begin later"
 
 
@@ -32,10 +33,14 @@ class Span(NamedTuple):
 
 
 class GapState(StrEnum):
-    """`OPEN` is asked for again; `VERIFIED_ABSENT` is what the exchange itself does not have."""
+    """`OPEN` is asked for again; `VERIFIED_ABSENT` is what the exchange itself does not have.
+
+    `ARCHIVED` was stored and is in the archive now: it is restored from there, never asked for again.
+    """
 
     OPEN = "open"
     VERIFIED_ABSENT = "verified_absent"
+    ARCHIVED = "archived"
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ class Gap:
 
     def is_due(self, now: datetime) -> bool:
         """Return whether to ask for it now: at first at once, then at intervals that double up to a day."""
-        if self.state is GapState.VERIFIED_ABSENT:
+        if self.state is not GapState.OPEN:
             return False
         if self.checked_at is None:
             return True

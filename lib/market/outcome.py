@@ -30,6 +30,7 @@ class Outcome:
         gaps_found: Runs of candles noticed to be missing.
         verified_absent: Runs of candles found not to exist on the exchange.
         rejected: Open time and reason of impossible candles.
+        archived: Candles of the window asked for that are in the archive, and were left there.
         late_since: Close time of the first closed candle that the exchange does not show yet.
         is_unfinished: Long work was cut short and goes on in the next run.
         skipped: Why nothing was done.
@@ -41,6 +42,7 @@ class Outcome:
     gaps_found: int = 0
     verified_absent: int = 0
     rejected: list[str] = field(default_factory=list)
+    archived: int = 0
     late_since: datetime | None = None
     is_unfinished: bool = False
     skipped: str | None = None
@@ -72,6 +74,8 @@ class Outcome:
             return Item(name=str(series), status=Status.SKIPPED, detail=self.skipped)
         if self.inserted or self.revised or self.verified_absent or self.is_unfinished:
             return Item(name=str(series), status=Status.OK, detail=self._describe())
+        if self.archived:
+            return Item(name=str(series), status=Status.SKIPPED, detail=self._describe())
         if self.late_since is not None:
             return Item(
                 name=str(series), status=Status.SKIPPED, detail="late: the newest closed candle is not there yet"
@@ -96,6 +100,7 @@ class Outcome:
             render_count(self.revised, "revised") if self.revised else "",
             render_count(self.gaps_found, "gaps found") if self.gaps_found else "",
             render_count(self.verified_absent, "verified absent") if self.verified_absent else "",
+            f"{self.archived:,} in the archive (restore-archive brings them back)" if self.archived else "",
             "late: the newest closed candle is not there yet" if self.late_since else "",
             "history goes on in the next run" if self.is_unfinished else "",
         ]

@@ -168,6 +168,8 @@ class SeriesSync:
         Args:
             window: Aligned. It is stretched to touch what is stored, and ends with the newest closed candle.
             verified: Also ask again for what the exchange was found not to have.
+
+        What is in the archive is left there; restoring it is another matter.
         """
         newest_at = self.state.status.newest_at
         start = min(window.start, newest_at + self._width) if newest_at else window.start
@@ -175,11 +177,14 @@ class SeriesSync:
         if window.start >= window.end:
             return
         _, missing = await self._search(window)
+        known = await self._load_gaps(window)
         again = [
             replace(gap, state=GapState.OPEN, checked_at=None, attempts=min(gap.attempts, CONFIRMATIONS - 1))
-            for gap in await self._load_gaps(window)
-            if verified or gap.state is GapState.OPEN
+            for gap in known
+            if gap.state is GapState.OPEN or (verified and gap.state is GapState.VERIFIED_ABSENT)
         ]
+        archived = intersect_spans([gap.span for gap in known if gap.state is GapState.ARCHIVED], window)
+        self.outcome.archived = sum(span.count(self._width) for span in archived)
         others = [gap for gap in self.state.gaps if not intersect_spans([gap.span], window)]
         new = self._to_gaps(missing, "a person asked for it")
         await self._commit(self.state.status, [*others, *again, *new])

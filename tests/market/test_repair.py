@@ -227,3 +227,25 @@ async def test_an_audit_does_not_ask_again_for_what_is_verified_absent(desk: Des
     desk.clock.advance(days=2)
     await desk.sync()
     assert desk.gaps(BTC_5M) == before
+
+
+async def test_what_is_in_the_archive_is_not_asked_for_by_the_audit_nor_by_a_person(desk: Desk) -> None:
+    await desk.sync()
+    archived = Span(START, START + timedelta(minutes=30))
+    desk.execute("DELETE FROM candles WHERE opened_at < :end", end=archived.end)
+    desk.execute(
+        "INSERT INTO candle_gaps VALUES (:symbol, '5m', :start, :end, 'archived', 'in the archive', 0, now(), NULL)",
+        symbol=BTC,
+        **archived._asdict(),
+    )
+    desk.clock.advance(days=1)
+    desk.exchange.asked.clear()
+    result = await desk.sync()  # with its daily audit
+    assert (result.status, result.counts["gaps found"]) == (Status.OK, 0)
+    assert min(since for _, since, _ in desk.exchange.asked) > archived.end
+
+    desk.exchange.asked.clear()
+    filled = await desk.backfill(BTC_5M, START, AT_NOON, verified=True)
+    assert desk.exchange.asked == []
+    assert [item.detail for item in filled.items] == ["6 in the archive (restore-archive brings them back)"]
+    assert spans(desk, GapState.ARCHIVED) == [archived]

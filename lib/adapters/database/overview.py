@@ -20,7 +20,7 @@ NOTIFICATIONS = table_of(NotificationRow)
 RISKS = table_of(RiskSnapshotRow)
 SERIES = text("""
     SELECT symbol, timeframe, COALESCE(candles, 0) AS candles, stored.oldest_at, stored.newest_at, wanted_from, error,
-        COALESCE(gaps.open, '0') AS open, COALESCE(gaps.absent, '0') AS absent
+        COALESCE(gaps.open, '0') AS open, COALESCE(gaps.absent, '0') AS absent, COALESCE(gaps.archived, '0') AS archived
     FROM sync_status
     LEFT JOIN (
         SELECT symbol, timeframe, count(*) AS candles, min(opened_at) AS oldest_at, max(opened_at) AS newest_at
@@ -29,7 +29,8 @@ SERIES = text("""
     LEFT JOIN (
         SELECT symbol, timeframe,
             sum(ends_at - starts_at) FILTER (WHERE state = 'open') AS open,
-            sum(ends_at - starts_at) FILTER (WHERE state = 'verified_absent') AS absent
+            sum(ends_at - starts_at) FILTER (WHERE state = 'verified_absent') AS absent,
+            sum(ends_at - starts_at) FILTER (WHERE state = 'archived') AS archived
         FROM candle_gaps GROUP BY symbol, timeframe
     ) AS gaps USING (symbol, timeframe)
     ORDER BY timeframe, symbol
@@ -48,6 +49,7 @@ class StoredSeries:
         wanted_from: Start of the history that was asked for.
         open_gaps: Candles missing so far.
         verified_absent: Candles that the exchange itself does not have.
+        archived: Candles that are in the archive and no longer here.
         error: What went wrong last; None after a success.
     """
 
@@ -58,15 +60,17 @@ class StoredSeries:
     wanted_from: datetime | None
     open_gaps: int
     verified_absent: int
+    archived: int
     error: str | None
 
     @property
     def missing(self) -> int:
-        """Candles from where the history begins to the newest that are neither stored nor known to be absent."""
+        """Candles from the history's begin to the newest that are neither stored, archived, nor known to be absent."""
         starts = [start for start in (self.oldest_at, self.wanted_from) if start is not None]
         if self.newest_at is None or not starts:
             return 0
-        return (self.newest_at - min(starts)) // self.series.width + 1 - self.candles - self.verified_absent
+        expected = (self.newest_at - min(starts)) // self.series.width + 1
+        return expected - self.candles - self.verified_absent - self.archived
 
 
 def load_series(engine: Engine) -> list[StoredSeries]:
@@ -85,6 +89,7 @@ def load_series(engine: Engine) -> list[StoredSeries]:
                 wanted_from=row.wanted_from,
                 open_gaps=row.open // series.width,
                 verified_absent=row.absent // series.width,
+                archived=row.archived // series.width,
                 error=row.error,
             )
         )

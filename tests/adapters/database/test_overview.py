@@ -47,8 +47,8 @@ def test_candles_are_counted_and_gaps_are_told_in_candles(engine: Engine) -> Non
         session.save([SeriesChange(BTC, status, stored, gaps=gaps), SeriesChange(SOL, failed)])
     found = load_series(engine)
     assert found == [
-        StoredSeries(BTC, 4, START, START + 8 * HOUR, START, 3, 2, None),
-        StoredSeries(SOL, 0, None, None, None, 0, 0, "the exchange did not answer"),
+        StoredSeries(BTC, 4, START, START + 8 * HOUR, START, 3, 2, 0, None),
+        StoredSeries(SOL, 0, None, None, None, 0, 0, 0, "the exchange did not answer"),
     ]
     assert [one.missing for one in found] == [3, 0]
 
@@ -73,5 +73,10 @@ def test_messages_come_as_they_were_recorded_with_their_files_oldest_first(engin
 
 
 def test_what_the_exchange_never_had_before_the_first_candle_is_not_missing() -> None:
-    listed_late = StoredSeries(BTC, 3, START + 4 * HOUR, START + 6 * HOUR, START, 0, 4, None)
+    listed_late = StoredSeries(BTC, 3, START + 4 * HOUR, START + 6 * HOUR, START, 0, 4, 0, None)
     assert listed_late.missing == 0
+
+
+def test_what_is_in_the_archive_is_not_missing() -> None:
+    archived = StoredSeries(BTC, 3, START + 4 * HOUR, START + 6 * HOUR, START, 0, 1, 3, None)
+    assert archived.missing == 0

@@ -1,6 +1,7 @@
 """Every table; importing this package fills `SQLModel.metadata`."""
 
 from lib.adapters.database.tables import (
+    archive,
     balances,
     exchange,
     indicators,
@@ -16,6 +17,7 @@ from lib.adapters.database.tables import (
 )
 
 __all__ = [
+    "archive",
     "balances",
     "exchange",
     "indicators",

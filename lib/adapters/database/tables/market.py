@@ -51,14 +51,15 @@ class CandleRow(SQLModel, table=True):
 class CandleGapRow(SQLModel, table=True):
     """A run of candles that are not stored: from `starts_at` (open time of the first) to `ends_at` (exclusive).
 
-    `open` is asked for again; `verified_absent` is what the exchange itself does not have, and is never asked again.
+    `open` is asked for again; `verified_absent` is what the exchange itself does not have, and is never asked again;
+    `archived` is what `archive_old_data` moved to the archive.
     `attempts` counts the valid answers that lacked it.
     """
 
     __tablename__ = "candle_gaps"
     __table_args__: ClassVar = (
         CheckConstraint("ends_at > starts_at", name="candle_gaps_are_not_empty"),
-        CheckConstraint("state IN ('open', 'verified_absent')", name="candle_gaps_state"),
+        CheckConstraint("state IN ('open', 'verified_absent', 'archived')", name="candle_gaps_state"),
         CheckConstraint("attempts >= 0", name="candle_gaps_attempts"),
         # A cycle reads the open ones only; the verified ones grow with history.
         Index("candle_gaps_open", "symbol", "timeframe", postgresql_where="state = 'open'"),
