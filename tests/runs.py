@@ -27,6 +27,7 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import FlowRun, Log, State, TaskRun
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.events.worker import EventsWorker
+from prefect.exceptions import Pause
 from prefect.flow_engine import run_flow_async
 from prefect.logging.handlers import APILogWorker
 
@@ -110,7 +111,10 @@ async def scheduled_run(flow: Flow[..., Any], due_at: datetime, every: timedelta
 
 
 async def execute(flow: Flow[..., Any], run: FlowRun) -> State[Any]:
-    """Run a run that the server has, as a worker's process does."""
-    state = await run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state")
+    """Run a run that the server has, as a worker's process does; it may end suspended."""
+    try:
+        state = await run_flow_async(flow, flow_run=run, parameters=run.parameters, return_type="state")
+    except Pause as pause:
+        state = pause.state
     assert isinstance(state, State)
     return state
