@@ -80,7 +80,7 @@ def demo(session_home: Path, tmp_path: Path) -> Iterator[Demo]:
 
 
 @pytest.mark.stack
-@pytest.mark.xdist_group("stack")
+@pytest.mark.xdist_group("demo")
 @pytest.mark.timeout(900)
 def test_every_expectation_of_the_demo_holds_and_no_secret_is_shown(demo: Demo) -> None:
     wait_until("the worker runs", lambda: "✓ Worker" in demo.shown or demo.process.poll() is not None, 180)
@@ -111,7 +111,7 @@ def test_every_expectation_of_the_demo_holds_and_no_secret_is_shown(demo: Demo) 
 
 
 @pytest.mark.stack
-@pytest.mark.xdist_group("stack")
+@pytest.mark.xdist_group("demo")
 def test_ctrl_c_stops_the_demo_and_leaves_nothing(demo: Demo) -> None:
     wait_until("PostgreSQL runs", lambda: "✓ PostgreSQL" in demo.shown or demo.process.poll() is not None, 90)
     demo.process.send_signal(signal.SIGINT)
