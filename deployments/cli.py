@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from deployments import home, postgres
+from deployments import halting, home, postgres
 from deployments.addresses import usual_addresses
 from deployments.display import Display, render_deployments, render_facts
 from deployments.prefect_api import PrefectApi
@@ -84,6 +84,23 @@ def status() -> None:
         display.warn("`fks up` was killed; what it started is not watched. `fks up` takes over, `fks stop` stops it.")
     if not healthy or not all(alive.values()):
         raise typer.Exit(NOT_RUNNING)
+
+
+@app.command()
+def halt(
+    reason: Annotated[str, typer.Argument(help="Why; people and every refused order read it.")],
+    by: Annotated[str | None, typer.Option(help="Who says so; else the user of this machine.")] = None,
+) -> None:
+    """Stop every order before it is sent, tell people, and say why. Alerts go on; resting orders stay."""
+    halting.halt(_home(load_settings()), reason, by, display)
+
+
+@app.command()
+def release(
+    by: Annotated[str | None, typer.Option(help="Who says so; else the user of this machine.")] = None,
+) -> None:
+    """Let orders be sent again after a halt, and tell people."""
+    halting.release(_home(load_settings()), by, display)
 
 
 @app.command()

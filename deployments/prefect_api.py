@@ -12,6 +12,7 @@ from lib.errors import RetryableError
 
 ANSWER_SECONDS = 30
 HEALTH_SECONDS = 5
+GONE = httpx.codes.NOT_FOUND
 ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 
 
@@ -56,11 +57,28 @@ class Progress:
     text: str
 
 
+@dataclass(frozen=True)
+class Variable:
+    """A variable of the server: any JSON, and when it was last changed."""
+
+    value: Any
+    changed_at: datetime
+
+
 class PrefectApi:
     """The server at ``api_url``; use as a context manager. Where there is no answer, questions raise `ServerSilent`."""
 
-    def __init__(self, api_url: str) -> None:
-        self._http = httpx.Client(base_url=api_url, timeout=ANSWER_SECONDS, trust_env=False)
+    def __init__(self, api_url: str, auth: str | None = None) -> None:
+        """Connect at the first question.
+
+        Args:
+            api_url: Its address, as "http://host:4200/api".
+            auth: "user:password" of a server that asks for it (PREFECT_SERVER_API_AUTH_STRING).
+        """
+        user, _, password = (auth or "").partition(":")
+        login = httpx.BasicAuth(user, password) if auth else None
+        self.url = api_url
+        self._http = httpx.Client(base_url=api_url, auth=login, timeout=ANSWER_SECONDS, trust_env=False)
 
     def __enter__(self) -> PrefectApi:
         return self
@@ -101,10 +119,32 @@ class PrefectApi:
         workers = self._ask(f"/work_pools/{pool}/workers/filter")
         return any(datetime.fromisoformat(worker["last_heartbeat_time"]) > since for worker in workers)
 
-    def start_run(self, deployment_id: str) -> str:
-        """Start a run now, as a person would; returns its id."""
-        made = self._ask(f"/deployments/{deployment_id}/create_flow_run")
+    def find_deployment(self, flow: str, name: str) -> str | None:
+        """Return the id of a deployment, or None where there is none of that name."""
+        found = self._find(f"/deployments/name/{flow}/{name}")
+        return str(found["id"]) if found else None
+
+    def start_run(self, deployment_id: str, **parameters: Any) -> str:
+        """Start a run now, as a person would; returns its id. What is not given is as the deployment has it."""
+        made = self._ask(f"/deployments/{deployment_id}/create_flow_run", parameters=parameters)
         return str(made["id"])
+
+    def load_variable(self, name: str) -> Variable | None:
+        """Return a variable of the server, or None where there is none of that name."""
+        found = self._find(f"/variables/name/{name}")
+        return Variable(found["value"], datetime.fromisoformat(found["updated"])) if found else None
+
+    def save_variable(self, name: str, value: Any, *tags: str) -> None:
+        """Set a variable of the server, whether it is there or not."""
+        if self._find(f"/variables/name/{name}") is None:
+            self._ask("/variables/", name=name, value=value, tags=tags)
+        else:
+            self._request("PATCH", f"/variables/name/{name}", json={"value": value})
+
+    def delete_variable(self, name: str) -> None:
+        """Remove a variable of the server; one that is gone already is no error."""
+        if self._find(f"/variables/name/{name}") is not None:
+            self._request("DELETE", f"/variables/name/{name}")
 
     def pause_deployment(self, deployment_id: str) -> None:
         """Stop its schedule and forget its scheduled runs; a run that was taken up already goes on."""
@@ -135,6 +175,15 @@ class PrefectApi:
         for automation in self._ask("/automations/filter"):
             if tag in automation["tags"]:
                 self._request("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
+
+    def _find(self, path: str) -> Any | None:
+        """Return what is there, or None where the server says that nothing is."""
+        try:
+            return self._request("GET", path)
+        except ServerSilent as error:
+            if isinstance(error.__cause__, httpx.HTTPStatusError) and error.__cause__.response.status_code == GONE:
+                return None
+            raise
 
     def _ask(self, path: str, **body: Any) -> Any:
         return self._request("POST", path, json=body)

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import httpx
+from prefect import get_client
 from prefect.exceptions import PrefectException
-from prefect.variables import Variable
 
 from lib.errors import RetryableError
+from lib.execution.halt import VARIABLE, Halt, parse_halt
 
-VARIABLE = "trading_halted"
 
-
-async def read_halt() -> str | None:
-    """Return why trading is halted; None when it is not. Any value but an empty one, false, no and 0 halts.
+async def load_halt() -> Halt | None:
+    """Return the trading halt, None while there is none.
 
     Raises:
         RetryableError: The server does not answer. Who cannot ask must not trade.
     """
     try:
-        value = await Variable.aget(VARIABLE)
+        async with get_client() as client:
+            variable = await client.read_variable_by_name(VARIABLE)
     except (httpx.HTTPError, PrefectException) as error:
         raise RetryableError(
             f"Whether trading is halted could not be read from the Prefect server, so nothing is sent: {error}"
         ) from error
-    if isinstance(value, str) and value.strip().lower() in {"", "false", "no", "off", "0"}:
-        return None
-    return str(value) if value else None
+    return parse_halt(variable.value, variable.updated) if variable else None
+
+
+async def read_halt() -> str | None:
+    """Return why trading is halted, with who and when; None when it is not. Raises as `load_halt`."""
+    halt = await load_halt()
+    return halt.describe() if halt else None
