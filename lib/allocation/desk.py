@@ -122,4 +122,5 @@ class Desk:
             fee_quote=fee,
             skipped=sized.skipped,
             detail=sized.detail,
+            held=asset.quantity,
         )

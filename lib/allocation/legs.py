@@ -46,6 +46,7 @@ class Leg:
         fee_quote: The fee to be expected.
         skipped: Why it is not traded; None when it is.
         detail: Why it is skipped or cut, with the numbers; empty when there is nothing to say.
+        held: Base that the account held, locked included, when it was planned; None for plans of old.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Leg:
     fee_quote: Decimal
     skipped: SkipReason | None = None
     detail: str = ""
+    held: Decimal | None = None
 
     @property
     def base(self) -> str:

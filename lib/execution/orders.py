@@ -233,6 +233,7 @@ class Order:
         reason: Why it was rejected, in words with the remedy; empty otherwise.
         refusal: The code of our own check that rejected it (`lib.execution.checks.Refusal`); empty otherwise.
         changed_at: UTC.
+        code_version: Of the code that stored the intent; empty where it is not known.
     """
 
     intent: OrderIntent
@@ -243,6 +244,7 @@ class Order:
     reason: str
     refusal: str
     changed_at: datetime
+    code_version: str = ""
 
     @property
     def name(self) -> str:

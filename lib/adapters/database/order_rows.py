@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, select, tuple_
 
 from lib.adapters.database.portfolio_rows import table_of, to_fill
 from lib.adapters.database.tables.orders import OrderAttemptRow, OrderFillRow, OrderIntentRow, OrderRow
+from lib.code_version import find_code_version
 from lib.execution.orders import (
     Attempt,
     AttemptOutcome,
@@ -50,8 +51,9 @@ def load_orders(connection: Connection, *conditions: ColumnElement[bool]) -> lis
 
 
 def from_intent(intent: OrderIntent) -> dict[str, Any]:
-    """Return the row of an intent."""
-    return asdict(intent) | {"side": intent.side.value, "kind": intent.kind.value, **_force(intent)}
+    """Return the row of an intent, with the code that writes it."""
+    kind, version = intent.kind.value, find_code_version()
+    return asdict(intent) | {"side": intent.side.value, "kind": kind, "code_version": version, **_force(intent)}
 
 
 def from_order(order: Order) -> dict[str, Any]:
@@ -95,6 +97,7 @@ def _to_order(row: Row[Any], attempts: Iterable[Attempt], fills: Iterable[Fill])
         reason=row.reason,
         refusal=row.refusal,
         changed_at=row.changed_at,
+        code_version=row.code_version,
     )
 
 

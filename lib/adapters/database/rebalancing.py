@@ -200,6 +200,7 @@ def _from_leg(leg: Leg) -> dict[str, Any]:
         "priced_at": leg.priced_at,
         "notional": leg.notional,
         "fee_quote": leg.fee_quote,
+        "held": leg.held,
         "state": (LegState.SKIPPED if leg.skipped else LegState.PLANNED).value,
         "skipped": leg.skipped.value if leg.skipped else None,
         "reason": leg.detail,
@@ -218,6 +219,7 @@ def _to_leg(row: Row[Any]) -> StoredLeg:
         fee_quote=row.fee_quote,
         skipped=SkipReason(row.skipped) if row.skipped else None,
         detail=row.reason,
+        held=row.held,
     )
     return StoredLeg(leg, LegState(row.state), row.reason)
 

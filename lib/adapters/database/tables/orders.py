@@ -14,7 +14,10 @@ UNFINISHED = "state IN ('new', 'attempted', 'unknown', 'open', 'partially_filled
 
 
 class OrderIntentRow(SQLModel, table=True):
-    """An order that was wanted; written once, before anything is sent, and never changed."""
+    """An order that was wanted; written once, before anything is sent, and never changed.
+
+    `code_version` is of the code that wrote it; empty for orders of old.
+    """
 
     __tablename__ = "order_intents"
     __table_args__: ClassVar = (
@@ -45,6 +48,7 @@ class OrderIntentRow(SQLModel, table=True):
     plan: str | None = Field(None, sa_type=Text)
     approval: str | None = Field(None, sa_type=Text)
     created_at: datetime = Field(sa_type=INSTANT)
+    code_version: str = Field("", sa_type=Text, sa_column_kwargs={"server_default": ""})
 
 
 class OrderRow(SQLModel, table=True):

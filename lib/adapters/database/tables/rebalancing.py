@@ -60,7 +60,7 @@ class RebalancePlanRow(SQLModel, table=True):
 class RebalanceLegRow(SQLModel, table=True):
     """One leg of a plan, also a skipped one (`skipped`: the code, `reason`: for people).
 
-    `wanted_quote` is what the target asked for. `reference_price` is quote per base, null only where nothing priced it.
+    `wanted_quote` is what the target asked for, `held` the base that the account had then. `reference_price` is quote per base, null only where nothing priced it.
     """
 
     __tablename__ = "rebalance_legs"
@@ -87,6 +87,7 @@ class RebalanceLegRow(SQLModel, table=True):
     priced_at: datetime | None = Field(None, sa_type=INSTANT)
     notional: Decimal = Field(sa_type=Numeric)
     fee_quote: Decimal = Field(sa_type=Numeric)
+    held: Decimal | None = Field(None, sa_type=Numeric)
     state: str = Field(sa_type=Text)
     skipped: str | None = Field(None, sa_type=Text)
     reason: str = Field(sa_type=Text)
@@ -111,6 +112,22 @@ class ApprovalRow(SQLModel, table=True):
     max_slippage_pct: Decimal | None = Field(None, sa_type=Numeric)
 
 
+class RebalanceRunRow(SQLModel, table=True):
+    """A flow run that works on a plan: started anew, it goes on with that one.
+
+    `answer_by` is set when it asked a person; after that, no answer is a rejection.
+    """
+
+    __tablename__ = "rebalance_runs"
+    __table_args__: ClassVar = (Index("rebalance_runs_by_plan", "plan_id"),)
+
+    run: str = Field(primary_key=True, sa_type=Text)
+    plan_id: int = Field(sa_type=BigInteger, foreign_key="rebalance_plans.plan_id")
+    began_at: datetime = Field(sa_type=INSTANT)
+    answer_by: datetime | None = Field(None, sa_type=INSTANT)
+
+
 PLANS: Table = SQLModel.metadata.tables["rebalance_plans"]
 LEGS: Table = SQLModel.metadata.tables["rebalance_legs"]
 APPROVALS: Table = SQLModel.metadata.tables["approvals"]
+RUNS: Table = SQLModel.metadata.tables["rebalance_runs"]
