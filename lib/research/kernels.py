@@ -1,0 +1,367 @@
+"""The backtest's engine, compiled: long only, a signal when a candle has closed, its fill at the next candle's open.
+
+The order of events in a candle, which `docs/decisions.md` explains:
+
+1. At the open, what is held is sold if its exit was decided at the close before; else at the open if that is at or
+   beyond the stop loss or the take profit (gapped through).
+2. At the open, entries decided at the close before are bought, the highest score first. All are sized by the equity at
+   this open, and paid from the cash that is left. An entry whose open is already at or beyond its stop or target is not
+   made, as the platform refuses an order whose price has run away.
+3. Inside, also in the candle of the entry: the stop loss if the low reaches it; else the take profit if the high does.
+   Where both are reached the stop counts: nothing tells which came first.
+4. At the close the account is valued. An entry counts if its symbol is not held then; what is held is never added to.
+   An entry or exit whose next candle is missing waits for the one that comes.
+5. After the last candle everything is sold at its last close.
+
+Stop and target are so far from the close that decided, as live signals have them. Every fill pays fee and slippage.
+
+`trade_portfolio` is the engine. `try_levels` is the same for one symbol and many stops and targets on the same
+signals, without a record of the trades; tests hold the two together. Both are in this file, as numba notices no change
+in another one that is called from here.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.indicators.series_kernels import Floats, compiled
+
+Flags = NDArray[np.bool_]
+Places = NDArray[np.int64]
+
+SIGNAL, STOP, TARGET, END = 0, 1, 2, 3  # of `lib.research.trades.ExitReason`
+FILLED, TOO_SMALL, RAN_AWAY, SOLD = 0, 1, 2, 3  # counts: what became of entries, and how many trades are over
+WAITS, ENTERED, LEAVING = 0, 1, 2  # marks of a symbol: bar whose entry waits, bar of the entry, whether it is to go
+QUANTITY, STOP_LOSS, TAKE_PROFIT, PAID, PRICE, LAST = 0, 1, 2, 3, 4, 5  # of a symbol's position; LAST: newest price
+NOTHING = -1  # no bar, no row, no reason
+TRADES, WON, GAINS, LOSSES, FEES, HELD, WORST = 0, 1, 2, 3, 4, 5, 6  # what `try_levels` tells of each pair of levels
+
+
+class Numbers(NamedTuple):
+    """`TradingRules` for kernels; `share` is that of a symbol with full sizing, 0 with sizing by risk."""
+
+    fee: float
+    slippage: float
+    risk: float
+    reserve: float
+    largest: float
+    min_notional: float
+    share: float
+
+
+class Market(NamedTuple):
+    """Candles and what a strategy says of them, each of the shape (symbols, bars); NaN where there is no candle."""
+
+    opens: Floats
+    highs: Floats
+    lows: Floats
+    closes: Floats
+    entries: Flags
+    exits: Flags
+    score: Floats
+    stop_distance: Floats
+    target_distance: Floats
+
+
+class Book(NamedTuple):
+    """What `trade_portfolio` fills.
+
+    Attributes:
+        equity: At each close, shape (bars,).
+        held_value: What is held, of it.
+        places: Row, bar of entry, bar of exit and reason of each trade, shape (trades, 4).
+        records: Its prices in and out, quantity, fees, profit, stop loss and take profit, shape (trades, 7).
+        counts: By `FILLED`, `TOO_SMALL`, `RAN_AWAY` and `SOLD`.
+        marks: Of each symbol, shape (symbols, 3).
+        positions: Of each symbol, shape (symbols, 6).
+    """
+
+    equity: Floats
+    held_value: Floats
+    places: Places
+    records: Floats
+    counts: Places
+    marks: Places
+    positions: Floats
+
+
+@compiled
+def calc_quantity(price: float, stop: float, equity: float, cash: float, numbers: Numbers) -> float:
+    """Return what an entry buys at this price; 0 when it is below the minimum or nothing is left."""
+    if numbers.share > 0.0:
+        quantity = min(numbers.share * equity, cash) / (price * (1.0 + numbers.fee))
+    else:
+        by_risk = equity * numbers.risk / (price - stop)
+        by_cash = (cash - numbers.reserve * equity) / (price * (1.0 + numbers.fee))
+        quantity = min(by_risk, by_cash, numbers.largest * equity / price)
+    if quantity * price < numbers.min_notional or not quantity > 0.0:
+        return 0.0
+    return quantity
+
+
+@compiled
+def find_price_inside(low: float, high: float, stop: float, target: float) -> tuple[int, float]:
+    """Return why a candle ends a position after its open, and the price; `NOTHING` when it does not."""
+    if low <= stop:
+        return STOP, stop
+    if high >= target:
+        return TARGET, target
+    return NOTHING, 0.0
+
+
+@compiled
+def find_price_at_open(price: float, is_leaving: bool, stop: float, target: float) -> tuple[int, float]:
+    """Return why a position ends at a candle's open, and the price; `NOTHING` when it does not."""
+    if is_leaving:
+        return SIGNAL, price
+    if price <= stop:
+        return STOP, price
+    if price >= target:
+        return TARGET, price
+    return NOTHING, 0.0
+
+
+@compiled
+def trade_portfolio(market: Market, cash: float, numbers: Numbers, book: Book) -> None:
+    """Trade all symbols from one cash account, and fill the book, which comes with zeros."""
+    symbols, bars = market.closes.shape
+    book.marks[:, WAITS] = NOTHING
+    for bar in range(bars):
+        for row in range(symbols):
+            price = market.opens[row, bar]
+            if price > 0.0:
+                book.positions[row, LAST] = price
+                if book.positions[row, QUANTITY] > 0.0:
+                    cash += _sell_at_open(price, row, bar, numbers, book)
+        cash -= _buy(market, bar, cash, numbers, book)
+        for row in range(symbols):
+            cash += _close_candle(market, row, bar, numbers, book)
+        value = 0.0
+        for row in range(symbols):
+            value += book.positions[row, QUANTITY] * book.positions[row, LAST]
+        book.equity[bar], book.held_value[bar] = cash + value, value
+
+
+@compiled
+def _sell_at_open(price: float, row: int, bar: int, numbers: Numbers, book: Book) -> float:
+    """Sell at the open what is to go, and return what it brings."""
+    stop, target = book.positions[row, STOP_LOSS], book.positions[row, TAKE_PROFIT]
+    reason, sold_at = find_price_at_open(price, book.marks[row, LEAVING] > 0, stop, target)
+    return _sell(sold_at, row, bar, reason, numbers, book) if reason != NOTHING else 0.0
+
+
+@compiled
+def _buy(market: Market, bar: int, cash: float, numbers: Numbers, book: Book) -> float:
+    """Buy what waits for this open, the highest score first (of equals the first row); return what it costs."""
+    equity = cash
+    for row in range(market.closes.shape[0]):
+        equity += book.positions[row, QUANTITY] * book.positions[row, LAST]
+    spent = 0.0
+    while True:
+        row = _find_next(market, bar, book)
+        if row == NOTHING:
+            return spent
+        spent += _enter(market, row, bar, equity, cash - spent, numbers, book)
+
+
+@compiled
+def _find_next(market: Market, bar: int, book: Book) -> int:
+    """Return the row that is bought next at this open, `NOTHING` when none waits that has a candle."""
+    best = NOTHING
+    highest = 0.0
+    for row in range(market.closes.shape[0]):
+        at = book.marks[row, WAITS]
+        if at == NOTHING or not market.opens[row, bar] > 0.0:
+            continue
+        if best == NOTHING or market.score[row, at] > highest:
+            best, highest = row, market.score[row, at]
+    return best
+
+
+@compiled
+def _enter(market: Market, row: int, bar: int, equity: float, cash: float, numbers: Numbers, book: Book) -> float:
+    """Buy one symbol at this open if its levels and the cash allow it; return what it costs."""
+    at = book.marks[row, WAITS]
+    book.marks[row, WAITS] = NOTHING
+    stop = market.closes[row, at] - market.stop_distance[row, at]
+    target = market.closes[row, at] + market.target_distance[row, at]
+    if not stop < market.opens[row, bar] < target:
+        book.counts[RAN_AWAY] += 1
+        return 0.0
+    price = market.opens[row, bar] * (1.0 + numbers.slippage)
+    quantity = calc_quantity(price, stop, equity, cash, numbers)
+    if quantity == 0.0:
+        book.counts[TOO_SMALL] += 1
+        return 0.0
+    book.counts[FILLED] += 1
+    book.marks[row, ENTERED] = bar
+    position = book.positions[row]
+    position[QUANTITY], position[STOP_LOSS], position[TAKE_PROFIT] = quantity, stop, target
+    position[PRICE], position[PAID] = price, quantity * price * (1.0 + numbers.fee)
+    paid: float = position[PAID]
+    return paid
+
+
+@compiled
+def _close_candle(market: Market, row: int, bar: int, numbers: Numbers, book: Book) -> float:
+    """Let a candle reach stop or target, then keep what it decides; return what sales bring."""
+    position, close = book.positions[row], market.closes[row, bar]
+    reason, sold_at = NOTHING, 0.0
+    if close > 0.0:
+        position[LAST] = close
+        if position[QUANTITY] > 0.0:
+            low, high = market.lows[row, bar], market.highs[row, bar]
+            reason, sold_at = find_price_inside(low, high, position[STOP_LOSS], position[TAKE_PROFIT])
+    if reason == NOTHING and position[QUANTITY] > 0.0 and bar == market.closes.shape[1] - 1:
+        reason, sold_at = END, position[LAST]
+    brings = _sell(sold_at, row, bar, reason, numbers, book) if reason != NOTHING else 0.0
+    if close > 0.0 and position[QUANTITY] > 0.0 and market.exits[row, bar]:
+        book.marks[row, LEAVING] = 1
+    if close > 0.0 and position[QUANTITY] == 0.0 and market.entries[row, bar]:
+        book.marks[row, WAITS] = bar
+    return brings
+
+
+@compiled
+def _sell(price: float, row: int, bar: int, reason: int, numbers: Numbers, book: Book) -> float:
+    """Sell what is held of a symbol, record the trade, and return what it brings."""
+    position, trade = book.positions[row], book.counts[SOLD]
+    net = price * (1.0 - numbers.slippage)
+    gross: float = position[QUANTITY] * net
+    brings = gross * (1.0 - numbers.fee)
+    places, record = book.places[trade], book.records[trade]
+    places[0], places[1], places[2], places[3] = row, book.marks[row, ENTERED], bar, reason
+    record[0], record[1], record[2] = position[PRICE], net, position[QUANTITY]
+    record[3] = numbers.fee * (position[QUANTITY] * position[PRICE] + gross)
+    record[4], record[5], record[6] = brings - position[PAID], position[STOP_LOSS], position[TAKE_PROFIT]
+    book.counts[SOLD] += 1
+    book.marks[row, LEAVING] = 0
+    position[QUANTITY] = 0.0
+    return brings
+
+
+class Signals(NamedTuple):
+    """One symbol's candles, all of which are there, and the signals on them; each of the shape (bars,).
+
+    Attributes:
+        bought_at: The bars with an entry, rising.
+        exits: Whether the strategy leaves.
+        atr: What the distances of stop and target are measured in.
+        day_ends: The last bar of each UTC day, rising.
+    """
+
+    opens: Floats
+    highs: Floats
+    lows: Floats
+    closes: Floats
+    bought_at: Places
+    exits: Flags
+    atr: Floats
+    day_ends: Places
+
+
+@compiled
+def try_levels(signals: Signals, levels: Floats, cash: float, numbers: Numbers, daily: Floats, facts: Floats) -> None:
+    """Trade one symbol once for each pair of levels.
+
+    Args:
+        signals: Candles and signals.
+        levels: Stop and target in average true ranges, shape (pairs, 2).
+        cash: At the beginning of each.
+        numbers: The rules.
+        daily: Filled, shape (pairs, days): equity at the end of each UTC day.
+        facts: Filled, shape (pairs, 7): trades, trades won, gains, losses (above zero), fees, closes at which something
+            was held, and the worst drawdown (zero or below, ratio, of the equity at closes).
+    """
+    for pair in range(levels.shape[0]):
+        _try_pair(signals, levels[pair, 0], levels[pair, 1], cash, numbers, daily[pair], facts[pair])
+
+
+@compiled
+def _try_pair(
+    signals: Signals, stop_atr: float, target_atr: float, cash: float, numbers: Numbers, daily: Floats, facts: Floats
+) -> None:
+    bars, days = len(signals.closes), len(daily)
+    facts[:] = 0.0
+    flat_from, day, peak = 0, 0, cash
+    for at in signals.bought_at:
+        entered = at + 1
+        if at < flat_from or entered >= bars:
+            continue
+        distance = stop_atr * signals.atr[at]
+        stop, target = signals.closes[at] - distance, signals.closes[at] + target_atr * signals.atr[at]
+        if not (distance > 0.0 and stop > 0.0 and stop < signals.opens[entered] < target):
+            continue
+        price = signals.opens[entered] * (1.0 + numbers.slippage)
+        quantity = calc_quantity(price, stop, cash, cash, numbers)
+        if quantity == 0.0:
+            continue
+        while day < days and signals.day_ends[day] < entered:
+            daily[day] = cash
+            day += 1
+        paid = quantity * price * (1.0 + numbers.fee)
+        flat_from, day, peak, sold_at = _hold(
+            signals, entered, day, quantity, cash - paid, peak, stop, target, daily, facts
+        )
+        gross = quantity * (sold_at * (1.0 - numbers.slippage))
+        brings = gross * (1.0 - numbers.fee)
+        cash = cash - paid + brings
+        peak = max(peak, cash)
+        facts[WORST] = min(facts[WORST], cash / peak - 1.0)
+        facts[HELD] += flat_from - entered
+        _count(brings - paid, numbers.fee * (quantity * price + gross), facts)
+    while day < days:
+        daily[day] = cash
+        day += 1
+
+
+@compiled
+def _hold(
+    signals: Signals,
+    entered: int,
+    day: int,
+    quantity: float,
+    cash: float,
+    peak: float,
+    stop: float,
+    target: float,
+    daily: Floats,
+    facts: Floats,
+) -> tuple[int, int, float, float]:
+    """Hold a position until it ends; return the bar and the day where it does, the highest equity, and the price."""
+    lowest = peak
+    bar = entered
+    while True:
+        reason, sold_at = NOTHING, 0.0
+        if bar > entered:
+            reason, sold_at = find_price_at_open(signals.opens[bar], signals.exits[bar - 1], stop, target)
+        if reason == NOTHING:
+            reason, sold_at = find_price_inside(signals.lows[bar], signals.highs[bar], stop, target)
+        if reason == NOTHING and bar == len(signals.closes) - 1:
+            reason, sold_at = END, signals.closes[bar]
+        if reason != NOTHING:
+            facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
+            return bar, day, peak, sold_at
+        equity = cash + quantity * signals.closes[bar]
+        if equity > peak:
+            facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
+            peak = lowest = equity
+        lowest = min(lowest, equity)
+        if bar == signals.day_ends[day]:
+            daily[day] = equity
+            day += 1
+        bar += 1
+
+
+@compiled
+def _count(profit: float, fees: float, facts: Floats) -> None:
+    facts[TRADES] += 1
+    facts[FEES] += fees
+    if profit > 0.0:
+        facts[WON] += 1
+        facts[GAINS] += profit
+    else:
+        facts[LOSSES] -= profit
