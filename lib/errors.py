@@ -11,6 +11,9 @@
     │   ├── OutcomeUnknown        an order may have been booked: look it up before anything is sent again
     │   ├── AccountBusy           another run places orders of this account now
     │   ├── FeedUnavailable       a news feed does not answer now
+    │   ├── ArchiveUnavailable    the archive's folder does not answer now
+    │   ├── ArchiveBusy           another run archives or restores now
+    │   ├── ArchiveConflict       rows changed while they were archived: nothing of them was deleted
     │   └── DatabaseUnavailable   connection refused or lost
     ├── OperatorError             a person must act; retrying cannot help
     │   ├── SettingsError         a setting is missing, misspelt or contradictory
@@ -22,6 +25,7 @@
     │   ├── BadAnswer             not JSON, wrong types, wrong counts, impossible values
     │   ├── UnknownSymbol         the exchange does not have it (any more)
     │   ├── UnknownOrder          the exchange does not have it (yet)
+    │   ├── ArchiveDamaged        a file of the archive is missing, or not what was written
     │   └── SymbolHalted          it exists and does not trade
     ├── TimeSpent                 a task used up its time: the next run carries on
     └── AllItemsFailed            every item of a task failed: the task fails, with each item's error
@@ -79,6 +83,18 @@ class FeedUnavailable(RetryableError):
     """A news feed did not answer in time, or answered that it cannot now."""
 
 
+class ArchiveUnavailable(RetryableError):
+    """The folder of the archive could not be read or written."""
+
+
+class ArchiveBusy(RetryableError):
+    """Another run archives or restores now; only one may."""
+
+
+class ArchiveConflict(RetryableError):
+    """Rows changed between the writing of their file and their deletion; they are still in the database."""
+
+
 class DatabaseUnavailable(RetryableError):
     """The database refused or lost the connection."""
 
@@ -129,6 +145,10 @@ class UnknownSymbol(DataError):
 
 class UnknownOrder(DataError):
     """The exchange does not have this order, or not yet."""
+
+
+class ArchiveDamaged(DataError):
+    """A file of the archive is missing, or is not the one that was written."""
 
 
 class SymbolHalted(DataError):
