@@ -8,7 +8,7 @@ that must happen at any price; it is checked against the book.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
@@ -90,6 +90,19 @@ class Facts:
     day_notional: Decimal
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What one check says of an order.
+
+    Attributes:
+        check: What is looked at: "price".
+        refusal: Why not, with the remedy; None when it passes.
+    """
+
+    check: str
+    refusal: CheckRefused | None = None
+
+
 def calc_bound(side: Side, price: Decimal, max_slippage_pct: Decimal, price_step: Decimal) -> Decimal:
     """Return the worst price that an order may fill at: so far beyond `price`, cut to the step on the safe side.
 
@@ -113,6 +126,30 @@ def check_order(intent: OrderIntent, facts: Facts, limits: OrderLimits) -> None:
     _check_size(intent, facts.listing, price)
     _check_notional(intent, facts, limits, price)
     _check_funds(intent, facts, price)
+
+
+def judge_order(intent: OrderIntent, facts: Facts, limits: OrderLimits) -> list[Verdict]:
+    """Return what every check says, where `check_order` ends at the first one that refuses.
+
+    What depends on a price that is refused is judged by the order's own.
+    """
+    price = intent.limit_price or intent.reference_price
+    return [
+        judge("API key", lambda: _check_key(facts.permissions)),
+        judge("price and slippage", lambda: _check_price(intent, facts, limits)),
+        judge("steps and minima", lambda: _check_size(intent, facts.listing, price)),
+        judge("limits of the settings", lambda: _check_notional(intent, facts, limits, price)),
+        judge("funds", lambda: _check_funds(intent, facts, price)),
+    ]
+
+
+def judge(check: str, ask: Callable[[], object]) -> Verdict:
+    """Return what a check says."""
+    try:
+        ask()
+    except CheckRefused as error:
+        return Verdict(check, error)
+    return Verdict(check)
 
 
 def check_symbol(symbol: str, listing: Listing | None, *, is_watched: bool) -> Listing:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from lib.execution.checks import Facts, OrderLimits, check_halt, check_order, check_symbol
+from lib.errors import CheckRefused
+from lib.execution.checks import (
+    Facts,
+    OrderLimits,
+    Verdict,
+    check_halt,
+    check_order,
+    check_symbol,
+    judge,
+    judge_order,
+)
 from lib.execution.orders import OrderIntent
 from lib.execution.stores import OrderStore
 from lib.execution.venue import OrderVenue
@@ -52,15 +62,32 @@ class Gate:
             FksError: What is needed to decide could not be had; nothing is decided.
         """
         check_halt(await self.halted())
+        facts = await self._gather(intent)
+        check_order(intent, facts, self.limits)
+        check_halt(await self.halted())  # the questions above may have waited long for request weight
+
+    async def review(self, intent: OrderIntent) -> list[Verdict]:
+        """Return what every check would say now of an order that is only proposed; nothing is sent.
+
+        Raises:
+            FksError: What is needed to judge could not be had.
+        """
+        reason = await self.halted()
+        verdicts = [judge("trading halt", lambda: check_halt(reason))]
+        try:
+            facts = await self._gather(intent)
+        except CheckRefused as error:  # of the symbol: the other checks cannot be asked
+            return [*verdicts, Verdict("symbol", error)]
+        return [*verdicts, Verdict("symbol"), *judge_order(intent, facts, self.limits)]
+
+    async def _gather(self, intent: OrderIntent) -> Facts:
         loaded, day_notional = await asyncio.to_thread(self._load, intent)
         listing = check_symbol(intent.symbol, loaded, is_watched=intent.symbol in self.watched)
         permissions = await self.venue.fetch_permissions()
         balances = await self.account.fetch_balances()
         book_at = self.clock.now()
         book = await self.books.fetch_book(intent.symbol)
-        now = self.clock.now()
-        check_order(intent, Facts(now, permissions, listing, book, book_at, balances, day_notional), self.limits)
-        check_halt(await self.halted())  # the questions above may have waited long for request weight
+        return Facts(self.clock.now(), permissions, listing, book, book_at, balances, day_notional)
 
     def _load(self, intent: OrderIntent) -> tuple[Listing | None, Decimal]:
         listing = self.market.load_listings({intent.symbol}).get(intent.symbol)

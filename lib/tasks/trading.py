@@ -29,20 +29,8 @@ async def open_trading(platform: Platform, account: str, halted: Halted) -> Asyn
         OperatorError: The account is unknown or cannot be used.
         AccountBusy: Another run places orders of it now.
     """
-    platform.check_account(account)
+    gate = await make_gate(platform, account, halted)
     settings, venue = platform.settings, platform.trading.venues[account]
-    held = await asyncio.to_thread(platform.portfolio.load_held, account)
-    gate = Gate(
-        account=platform.accounts[account],
-        venue=venue,
-        books=platform.books,
-        market=platform.market,
-        store=platform.trading.orders,
-        watched={*settings.symbols, *(one.symbol for one in held)},
-        halted=halted,
-        limits=order_limits_of(settings),
-        clock=platform.clock,
-    )
     async with open_placing(
         account,
         store=platform.trading.orders,
@@ -52,6 +40,27 @@ async def open_trading(platform: Platform, account: str, halted: Halted) -> Asyn
         rules=placing_rules_of(settings),
     ) as placing:
         yield placing
+
+
+async def make_gate(platform: Platform, account: str, halted: Halted) -> Gate:
+    """Return the checks of an account's orders.
+
+    Raises:
+        OperatorError: The account is unknown or cannot be used.
+    """
+    platform.check_account(account)
+    held = await asyncio.to_thread(platform.portfolio.load_held, account)
+    return Gate(
+        account=platform.accounts[account],
+        venue=platform.trading.venues[account],
+        books=platform.books,
+        market=platform.market,
+        store=platform.trading.orders,
+        watched={*platform.settings.symbols, *(one.symbol for one in held)},
+        halted=halted,
+        limits=order_limits_of(platform.settings),
+        clock=platform.clock,
+    )
 
 
 def order_limits_of(settings: Settings) -> OrderLimits:
@@ -88,4 +97,5 @@ def rebalance_rules_of(settings: Settings) -> RebalanceRules:
         band=settings.rebalance_band_pct / 100,
         smallest_leg=settings.rebalance_smallest_leg_pct / 100,
         fee_ratio=settings.fee_pct / 100,
+        alarm_exposure=settings.risk_high_exposure_pct / 100,
     )
