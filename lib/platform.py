@@ -20,6 +20,7 @@ from lib.news.feeds import FeedFetcher
 from lib.news.stores import NewsStore, SentimentStore
 from lib.notifications.channels import Subscriber
 from lib.notifications.outbox import NotificationStore
+from lib.performance.stores import PerformanceStore
 from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import BookSource, Clock, Exchange, ExchangeAccount
@@ -50,6 +51,7 @@ class AnalysisStores:
         balances: Snapshots of balances, cash flows, breaks.
         states: What accounts hold.
         equity: The history of accounts' equity.
+        performance: Measured performance, and the fills that it is measured of.
         risk: Risk snapshots and alarms.
         news: Articles and feeds.
         sentiment: How the articles sound.
@@ -62,6 +64,7 @@ class AnalysisStores:
     balances: BalanceStore
     states: StateStore
     equity: EquityStore
+    performance: PerformanceStore
     risk: RiskStore
     news: NewsStore
     sentiment: SentimentStore

@@ -20,6 +20,7 @@ from lib.adapters.database.news import DatabaseNews
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.paper import DatabasePaper
+from lib.adapters.database.performance import DatabasePerformance
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.rebalancing import DatabasePlans
 from lib.adapters.database.risk import DatabaseRisk
@@ -122,6 +123,7 @@ def _make_analysis(engine: Engine) -> AnalysisStores:
         balances=DatabaseBalances(engine),
         states=DatabaseStates(engine),
         equity=DatabaseEquity(engine),
+        performance=DatabasePerformance(engine),
         risk=DatabaseRisk(engine),
         news=DatabaseNews(engine),
         sentiment=DatabaseNews(engine),
@@ -149,7 +151,7 @@ def venue_of(settings: Settings) -> Venue:
 def make_subscribers(settings: Settings, clock: Clock) -> list[Subscriber]:
     """Return every channel of the settings with what it wants; one with a wrong URL keeps its messages waiting."""
     return [
-        Subscriber(_open_channel(name, given, clock), given.types, given.min_severity, given.order)
+        Subscriber(_open_channel(name, given, clock), given.types, given.min_severity, given.order, given.holding)
         for name, given in settings.channels.items()
     ]
 

@@ -1,0 +1,148 @@
+"""Calculating the metrics of accounts, and keeping them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from tabulate import tabulate
+
+from lib.errors import RetryableError
+from lib.performance.growth import combine_points
+from lib.performance.performance import Performance, Scope, measure_performance
+from lib.performance.period import Period, find_period
+from lib.performance.stores import PerformanceStore
+from lib.performance.trades import FilledOrder, replay_orders
+from lib.performance.wording import UNKNOWN, describe_performance, format_change, format_gain
+from lib.portfolio.stores import MarketFacts
+from lib.ports import Clock
+from lib.results import Item, Status, TaskResult, calc_status, failed_item
+from lib.risk.drawdown import EquityPoint, EquityStore
+
+TASK = "calculate_metrics"
+ALL = ""
+REACH = timedelta(days=7)
+"""How long before a period its opening equity may lie: so long an outage makes no account look younger."""
+logger = logging.getLogger(__name__)
+
+
+class MetricsResult(TaskResult):
+    """The result of `calculate_metrics`.
+
+    Attributes:
+        measured: The performance of each account, then of all together where there are several.
+    """
+
+    measured: tuple[Performance, ...] = ()
+
+    def render_tables(self) -> list[str]:
+        """Markdown with a row a measure and a column an account."""
+        if not self.measured:
+            return []
+        columns = [dict(describe_performance(one)) for one in self.measured]
+        names = dict.fromkeys(name for column in columns for name in column)
+        rows = [(name, *(column.get(name, UNKNOWN) for column in columns)) for name in names]
+        heads = [one.scope.name for one in self.measured]
+        period = self.measured[0].period
+        table = tabulate(rows, headers=(period.words, *heads), tablefmt="pipe", disable_numparse=True)
+        return [table]
+
+
+@dataclass(frozen=True)
+class Track:
+    """What is stored of a scope's past.
+
+    Attributes:
+        points: Its equity.
+        orders: Its filled orders.
+    """
+
+    points: Sequence[EquityPoint]
+    orders: Sequence[FilledOrder]
+
+
+def load_track(account: str, period: Period, *, equity: EquityStore, store: PerformanceStore) -> Track:
+    """Return an account's equity from a week before the period on, and all its orders."""
+    return Track(equity.load_equity(account, period.start - REACH), replay_orders(store.load_fills(account)))
+
+
+def combine_tracks(tracks: dict[str, Track]) -> Track:
+    """Return the past of several accounts together."""
+    orders = sorted((order for track in tracks.values() for order in track.orders), key=lambda order: order.at)
+    return Track(combine_points({name: track.points for name, track in tracks.items()}), orders)
+
+
+def calculate_metrics(
+    *,
+    accounts: Sequence[str],
+    quote_asset: str,
+    days: int,
+    equity: EquityStore,
+    store: PerformanceStore,
+    market: MarketFacts,
+    clock: Clock,
+) -> MetricsResult:
+    """Measure each account over the last UTC days, and all together where there are several, and keep what was found.
+
+    An account without two snapshots is skipped: there is nothing to measure. One that fails stops no other, but then
+    there is nothing of all together.
+
+    Args:
+        accounts: Their names.
+        quote_asset: Of them all.
+        days: How many; `find_period` says which.
+        equity: Their history.
+        store: Their fills, and where what was measured is kept.
+        market: For the benchmark.
+        clock: Now.
+
+    Raises:
+        DatabaseUnavailable: Nothing was stored; trying again is safe.
+        AllItemsFailed: Nothing could be measured.
+    """
+    started_at = clock.now()
+    period = find_period(started_at, days)
+    tracks: dict[str, Track] = {}
+    measured: list[Performance] = []
+    items: list[Item] = []
+
+    def add(account: str, track: Track) -> None:
+        scope = Scope(account, quote_asset)
+        one = measure_performance(scope, period, points=track.points, orders=track.orders, market=market)
+        measured.append(one)
+        items.append(_describe(one))
+
+    for account in accounts:
+        try:
+            track = load_track(account, period, equity=equity, store=store)
+            add(account, track)
+            tracks[account] = track
+        except RetryableError:
+            raise
+        except Exception as error:  # counted: the other accounts have metrics all the same
+            logger.exception("The metrics of %s", account)
+            items.append(failed_item(account, error))
+    if len(tracks) == len(accounts) > 1:
+        add(ALL, combine_tracks(tracks))
+    kept = [one for one in measured if one.stretch is not None]
+    store.save_performance(kept, started_at)
+    return MetricsResult(
+        task=TASK,
+        status=calc_status(TASK, items),
+        counts={"metrics": len(kept)},
+        items=tuple(items),
+        started_at=started_at,
+        finished_at=clock.now(),
+        measured=tuple(measured),
+    )
+
+
+def _describe(one: Performance) -> Item:
+    name = one.scope.name
+    if one.stretch is None:
+        detail = f"{UNKNOWN}: fewer than two balances are stored of {one.period.words}; sync_account_balance keeps them"
+        return Item(name=name, status=Status.SKIPPED, detail=detail)
+    gain = format_gain(one.stretch.profit, one.scope.quote_asset)
+    return Item(name=name, status=Status.OK, detail=f"{format_change(one.measures.total_return)}, {gain}")

@@ -1,0 +1,83 @@
+"""Performance in words: every measure by its name, and why one is missing."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from lib.performance.performance import BENCHMARK, LEAST_DAYS, Performance
+from lib.units import format_money
+
+UNKNOWN = "not enough data"
+NO_LOSS = "no loss in it"
+FLAT = "no movement in it"
+
+
+def format_change(ratio: float | None) -> str:
+    """Render a ratio as a signed percentage: ``+1.25 %``."""
+    return UNKNOWN if ratio is None else f"{_tidy(100 * ratio):+,.2f} %"
+
+
+def format_gain(amount: Decimal, asset: str) -> str:
+    """Render a profit or a loss with its sign: ``+12.50 USDT``."""
+    return f"{'+' if amount > 0 else ''}{format_money(amount.quantize(Decimal('0.01')) + 0, asset)}"
+
+
+def describe_performance(one: Performance) -> list[tuple[str, str]]:
+    """Return each measure's name and its value as people read it, growth first, then trades."""
+    return [*_describe_growth(one), *_describe_trades(one)]
+
+
+def _describe_growth(one: Performance) -> list[tuple[str, str]]:
+    measures, stretch, asset = one.measures, one.stretch, one.scope.quote_asset
+    rows = [
+        ("total return", format_change(measures.total_return)),
+        (f"holding {BENCHMARK}", format_change(one.benchmark_return)),
+        ("average daily return", format_change(measures.average_return)),
+        ("volatility, a year", _explain(one, measures.volatility, "", percent=True)),
+        ("Sharpe ratio", _explain(one, measures.sharpe, FLAT)),
+        ("Sortino ratio", _explain(one, measures.sortino, NO_LOSS)),
+        ("max drawdown", _describe_decline(one)),
+        ("Calmar ratio", _explain(one, measures.calmar, NO_LOSS)),
+    ]
+    if stretch is None:
+        return [("profit", UNKNOWN), *rows]
+    return [
+        ("profit", format_gain(stretch.profit, asset)),
+        ("deposits less withdrawals", format_gain(stretch.net_flows, asset)),
+        *rows,
+    ]
+
+
+def _describe_trades(one: Performance) -> list[tuple[str, str]]:
+    trades, asset = one.trades, one.scope.quote_asset
+    factor = trades.profit_factor
+    return [
+        ("orders filled", f"{trades.orders:,}"),
+        ("trades closed", f"{trades.trades:,}"),
+        ("realized", format_gain(trades.realized, asset)),
+        ("win rate", "no trade closed" if trades.win_rate is None else f"{100 * trades.win_rate:.0f} %"),
+        ("profit factor", f"{factor:.2f}" if factor is not None else NO_LOSS if trades.trades else "no trade closed"),
+        ("fees", format_money(trades.fees, asset)),
+    ]
+
+
+def _describe_decline(one: Performance) -> str:
+    decline = one.measures.decline
+    if decline is None:
+        return UNKNOWN
+    if not decline.depth:
+        return "none"
+    days = "day" if decline.length == 1 else "days"
+    over = "" if decline.end is not None else ", not over"
+    return f"{100 * decline.depth:.2f} % ({decline.length} {days}{over})"
+
+
+def _explain(one: Performance, value: float | None, otherwise: str, *, percent: bool = False) -> str:
+    if value is None:
+        return otherwise if one.is_enough and otherwise else f"{UNKNOWN} ({one.known_days} of {LEAST_DAYS} days)"
+    return f"{100 * value:,.1f} %" if percent else f"{_tidy(value):,.2f}"
+
+
+def _tidy(value: float) -> float:
+    """Return the number without the sign of a zero: -0.001 is shown as 0.00."""
+    return round(value, 2) + 0.0
