@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 import pytest
+from sqlalchemy import Engine
 
 from deployments import postgres
 
@@ -125,3 +126,13 @@ def database_url(migrated_server: postgres.Server) -> Iterator[str]:
     """URL of a fresh database with every migration applied."""
     with new_database(migrated_server, TEMPLATE) as url:
         yield url
+
+
+@pytest.fixture
+def engine(database_url: str) -> Iterator[Engine]:
+    """Of a fresh database with every migration applied."""
+    from lib.adapters.database.engine import make_engine  # tests without a database need not import it
+
+    engine = make_engine(database_url)
+    yield engine
+    engine.dispose()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,6 @@ import pytest
 from sqlalchemy import Engine
 
 from lib.adapters.database.budget import BudgetStore
-from lib.adapters.database.engine import make_engine
 from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account
@@ -41,13 +40,6 @@ WITHDRAWAL = {
     "applyTime": "2026-03-02 11:12:02",
     "walletType": 0,
 }
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

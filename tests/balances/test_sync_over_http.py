@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +15,6 @@ from sqlalchemy import Engine, text
 from lib.adapters.database.account_states import DatabaseStates
 from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.budget import BudgetStore
-from lib.adapters.database.engine import make_engine
 from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.exchange.account import BinanceAccount
@@ -81,13 +80,6 @@ class Chain:
             ),
             Decimal(0),
         )
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

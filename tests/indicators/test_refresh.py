@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -88,13 +88,6 @@ class World:
             wanted = expected[at]
             # Differences of prices have the rounding of prices.
             np.testing.assert_allclose(values, wanted, rtol=1e-9, atol=1e-13 * wanted[0], err_msg=f"{at}")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
 
-from lib.adapters.database.engine import make_engine
 from lib.errors import AllItemsFailed
 from lib.market.sync_result import SyncResult
 from lib.results import Status
@@ -22,13 +20,6 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT")
 HISTORY = {"5m": timedelta(days=4), "1h": timedelta(days=4)}
 KLINES = "/api/v3/klines"
 NOW = START_AT.replace(second=0)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def sync(

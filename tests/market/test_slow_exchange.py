@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import Engine
 
 from lib.adapters.database.budget import BudgetStore
-from lib.adapters.database.engine import make_engine
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_exchange
 from lib.errors import AllItemsFailed
@@ -29,13 +27,6 @@ SYMBOLS = ("BTC/USDT", "ETH/USDT", "SOL/USDT", "BNB/USDT", "ADA/USDT", "LINK/USD
 HISTORY = dict.fromkeys(("5m", "15m", "30m", "1h", "2h"), timedelta(hours=8))
 SERIES = len(SYMBOLS) * len(HISTORY)
 TIMEOUT = 1.0
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def sync(engine: Engine, simulator: RunningSimulator) -> SyncResult:

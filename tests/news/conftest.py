@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import Engine
 
-from lib.adapters.database.engine import make_engine
 from lib.adapters.feeds import HttpFeeds
 from tests.news.newsroom import Newsroom
 from tests.news.publisher import HandClock, Publisher, run_publisher
@@ -23,13 +22,6 @@ async def fetcher() -> AsyncIterator[HttpFeeds]:
     feeds = HttpFeeds(timeout_seconds=0.5, max_bytes=200_000)
     yield feeds
     await feeds.close()
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from lib.portfolio.fills import BookedFill, Fill, Side
 from lib.units import EPOCH
@@ -43,7 +44,8 @@ def book(fill: Fill, fee_quote: str | None = None, step: str = "0.01") -> Booked
     return BookedFill(fill, value, "test", Decimal(step))
 
 
-def buy(
+def trade(
+    side: str,
     quantity: str,
     price: str,
     fee: str = "0 USDT",
@@ -53,19 +55,8 @@ def buy(
     symbol: str = "SOL/USDT",
     step: str = "0.01",
 ) -> BookedFill:
-    """A booked buy; `worth` is the value of a fee in a third asset."""
-    return book(make_fill("buy", quantity, price, fee, symbol, number), worth, step)
+    """A booked buy or sell; `worth` is the value of a fee in a third asset."""
+    return book(make_fill(side, quantity, price, fee, symbol, number), worth, step)
 
 
-def sell(
-    quantity: str,
-    price: str,
-    fee: str = "0 USDT",
-    worth: str | None = None,
-    *,
-    number: int,
-    symbol: str = "SOL/USDT",
-    step: str = "0.01",
-) -> BookedFill:
-    """A booked sell; `worth` is the value of a fee in a third asset."""
-    return book(make_fill("sell", quantity, price, fee, symbol, number), worth, step)
+buy, sell = partial(trade, "buy"), partial(trade, "sell")

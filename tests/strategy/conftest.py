@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,6 @@ from sqlalchemy import Engine, Row, text
 
 from lib.adapters.database.account_states import DatabaseStates
 from lib.adapters.database.copying import copy_upsert
-from lib.adapters.database.engine import make_engine
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
@@ -155,13 +154,6 @@ def item(result: SignalsResult, name: str) -> Item:
     """Return the one item of that name."""
     (found,) = [one for one in result.items if one.name == name]
     return found
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from sqlalchemy import Engine
 
-from lib.adapters.database.engine import make_engine
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.overview import StoredSeries, load_messages, load_series
 from lib.adapters.database.sync import DatabaseSync
@@ -21,13 +18,6 @@ from lib.notifications.messages import Attachment, Message, MessageType, Severit
 START = datetime(2026, 1, 2, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 BTC, SOL = Series("BTC/USDT", "1h"), Series("SOL/USDT", "1h")
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def make_candle(hours: int) -> Candle:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg2.errors import CheckViolation
 from sqlalchemy import Engine, text
 
-from lib.adapters.database.engine import make_engine
 from lib.adapters.database.sync import DatabaseSync
 from lib.errors import DatabaseUnavailable
 from lib.market.candles import Candle
@@ -24,13 +22,6 @@ FIVE = timedelta(minutes=5)
 BTC, ETH = Series("BTC/USDT", "5m"), Series("ETH/USDT", "5m")
 DAY = Span(NOON, NOON + timedelta(days=1))
 STATUS = SyncStatus(NOON, NOON + FIVE, NOON, 0, NOON, NOON, "an error", 3)
-
-
-@pytest.fixture
-def engine(database_url: str) -> Iterator[Engine]:
-    engine = make_engine(database_url)
-    yield engine
-    engine.dispose()
 
 
 def candle(number: int, close: float = 2.0) -> Candle:
