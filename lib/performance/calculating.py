@@ -16,6 +16,7 @@ from lib.performance.period import Period, find_period
 from lib.performance.stores import PerformanceStore
 from lib.performance.trades import FilledOrder, replay_orders
 from lib.performance.wording import UNKNOWN, describe_performance, format_change, format_gain
+from lib.portfolio.accounts import Account
 from lib.portfolio.stores import MarketFacts
 from lib.ports import Clock
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
@@ -76,8 +77,7 @@ def combine_tracks(tracks: dict[str, Track]) -> Track:
 
 def calculate_metrics(
     *,
-    accounts: Sequence[str],
-    quote_asset: str,
+    accounts: Sequence[Account],
     days: int,
     equity: EquityStore,
     store: PerformanceStore,
@@ -90,8 +90,7 @@ def calculate_metrics(
     there is nothing of all together.
 
     Args:
-        accounts: Their names.
-        quote_asset: Of them all.
+        accounts: At least one; all together have metrics where they have one quote asset.
         days: How many; `find_period` says which.
         equity: Their history.
         store: Their fills, and where what was measured is kept.
@@ -108,24 +107,23 @@ def calculate_metrics(
     measured: list[Performance] = []
     items: list[Item] = []
 
-    def add(account: str, track: Track) -> None:
-        scope = Scope(account, quote_asset)
+    def add(scope: Scope, track: Track) -> None:
         one = measure_performance(scope, period, points=track.points, orders=track.orders, market=market)
         measured.append(one)
         items.append(_describe(one))
 
     for account in accounts:
         try:
-            track = load_track(account, period, equity=equity, store=store)
-            add(account, track)
-            tracks[account] = track
+            track = load_track(account.name, period, equity=equity, store=store)
+            add(Scope(account.name, account.quote_asset), track)
+            tracks[account.name] = track
         except RetryableError:
             raise
         except Exception as error:  # counted: the other accounts have metrics all the same
-            logger.exception("The metrics of %s", account)
-            items.append(failed_item(account, error))
-    if len(tracks) == len(accounts) > 1:
-        add(ALL, combine_tracks(tracks))
+            logger.exception("The metrics of %s", account.name)
+            items.append(failed_item(account.name, error))
+    if len(tracks) == len(accounts) > 1 and len({account.quote_asset for account in accounts}) == 1:
+        add(Scope(ALL, accounts[0].quote_asset), combine_tracks(tracks))
     kept = [one for one in measured if one.stretch is not None]
     store.save_performance(kept, started_at)
     return MetricsResult(
