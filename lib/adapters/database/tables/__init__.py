@@ -15,6 +15,7 @@ from lib.adapters.database.tables import (
     rebalancing,
     risk,
     strategies,
+    tickets,
 )
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "rebalancing",
     "risk",
     "strategies",
+    "tickets",
 ]
