@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterable
+from datetime import timedelta
 from decimal import Decimal
 from functools import cached_property
 from pathlib import Path
@@ -217,6 +218,21 @@ class Settings(BaseSettings):
         12, description="No answer to an approval form within this is a rejection."
     )
 
+    candle_retention_days: dict[Timeframe, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict,
+        description="How long candles stay in the database before their month is archived; a timeframe that is not "
+        "named: three times its history_days.",
+    )
+    indicator_retention_days: dict[Timeframe, Annotated[int, Field(ge=1)]] = Field(
+        default_factory=dict, description="The same of indicators; a timeframe that is not named: its history_days."
+    )
+    archive_url: SecretStr | None = Field(
+        None, description="Folder of the archive, or any place that fsspec knows; without it, one in the home folder."
+    )
+    hold_signal_days: Annotated[int, Field(ge=30)] = Field(90, description="Older HOLD signals are deleted.")
+    attachment_days: Annotated[int, Field(ge=7)] = Field(30, description="Older files of messages are deleted.")
+    news_days: Annotated[int, Field(ge=30)] = Field(730, description="Older news are deleted.")
+
     indicator_rows: Annotated[int, Field(ge=300)] = Field(
         1000, description="Rows of indicators computed for a series that is new, and candles watched for changes."
     )
@@ -256,6 +272,12 @@ class Settings(BaseSettings):
             raise ValueError('history_days is empty; name at least one timeframe, as {"1h": 730}')
         if self.signal_timeframe not in self.history_days:
             raise ValueError(f"signal_timeframe {self.signal_timeframe} is not in history_days; add it there")
+        for timeframe, days in self.candle_retention_days.items():
+            if days < (wanted := self.history_days.get(timeframe, 0)):
+                raise ValueError(
+                    f"candle_retention_days {days} of {timeframe} is less than its history_days {wanted}: what is "
+                    "fetched would be archived at once; raise the one or lower the other"
+                )
         if self.prefect_port == self.simulator_port:
             raise ValueError(f"prefect_port and simulator_port are both {self.prefect_port}; set one to another port")
         if self.exchange == SIMULATOR and self.exchange_sandbox:
@@ -295,6 +317,23 @@ class Settings(BaseSettings):
     def timeframes(self) -> tuple[str, ...]:
         """The timeframes kept."""
         return tuple(self.history_days)
+
+    @cached_property
+    def candle_retention(self) -> dict[str, timedelta]:
+        """How long candles stay in the database, by timeframe."""
+        usual = {timeframe: 3 * days for timeframe, days in self.history_days.items()}
+        return {timeframe: timedelta(days=days) for timeframe, days in (usual | self.candle_retention_days).items()}
+
+    @cached_property
+    def indicator_retention(self) -> dict[str, timedelta]:
+        """How long indicators stay in the database, by timeframe."""
+        named = self.history_days | self.indicator_retention_days
+        return {timeframe: timedelta(days=days) for timeframe, days in named.items()}
+
+    @cached_property
+    def archive_place(self) -> str:
+        """The archive's folder: the one given, else one in the home folder."""
+        return self.archive_url.get_secret_value() if self.archive_url else str(self.home / "archive")
 
     @cached_property
     def effective_accounts(self) -> dict[str, AccountSettings]:
