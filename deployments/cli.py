@@ -15,9 +15,7 @@ from pydantic import SecretStr
 
 from deployments import halting, home, postgres
 from deployments.addresses import usual_addresses
-from deployments.display import Display, render_deployments, render_facts
-from deployments.prefect_api import PrefectApi
-from deployments.specification import TAG
+from deployments.display import Display
 from lib.errors import FksError, SettingsError
 from lib.settings import PROJECT_ROOT, SIMULATOR, Settings, load_settings
 
@@ -66,23 +64,11 @@ def demo() -> None:
 
 @app.command()
 def status() -> None:
-    """Show what runs, each deployment's last and next run. Exit code 3 when the stack does not run."""
+    """Show what runs and what is under way: halt, orders, plans, breaks. Exit code 3 when the stack does not run."""
+    from deployments.status import show_status  # the other commands need none of it
+
     settings = load_settings()
-    record = home.load_record(_home(settings))
-    if record is None:
-        display.note(f"Nothing runs in {_home(settings)}. `fks up` starts it.")
-        raise typer.Exit(NOT_RUNNING)
-    processes = {"fks up": record.supervisor, **record.children}
-    alive = {name: process.find() is not None for name, process in processes.items()}
-    facts = [(name, f"pid {processes[name].pid}" if lives else "not running") for name, lives in alive.items()]
-    display.console.print(render_facts([*facts, ("Prefect UI", record.ui_url), ("PostgreSQL", record.postgres)]))
-    with PrefectApi(f"{record.ui_url}/api") as api:
-        healthy = api.is_healthy()
-        if healthy:
-            display.console.print(render_deployments(api.load_deployments(TAG), datetime.now(UTC)))
-    if not alive["fks up"]:
-        display.warn("`fks up` was killed; what it started is not watched. `fks up` takes over, `fks stop` stops it.")
-    if not healthy or not all(alive.values()):
+    if not show_status(settings, _home(settings), display):
         raise typer.Exit(NOT_RUNNING)
 
 

@@ -156,6 +156,13 @@ class PrefectApi:
         running = {"tags": {"all_": [tag]}, "state": {"type": {"any_": states}}}
         return int(self._ask("/flow_runs/count", flow_runs=running))
 
+    def load_suspended(self, tag: str) -> list[tuple[str, str]]:
+        """Return the runs with this tag that wait for a person: their flow and name, and their page below the UI."""
+        waiting = {"tags": {"all_": [tag]}, "state": {"type": {"any_": ["PAUSED"]}}}
+        found = self._ask("/flow_runs/filter", flow_runs=waiting, sort="START_TIME_ASC")
+        names = {raw["flow_id"]: self._request("GET", f"/flows/{raw['flow_id']}")["name"] for raw in found}
+        return [(f"{names[raw['flow_id']]} {raw['name']}", f"/runs/flow-run/{raw['id']}") for raw in found]
+
     def load_progress(self, flow_run_id: str) -> Progress | None:
         """Return the newest progress artifact of a run, or None where it has none."""
         artifacts = {"type": {"any_": ["progress"]}, "flow_run_id": {"any_": [flow_run_id]}}

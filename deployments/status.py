@@ -1,0 +1,172 @@
+"""`fks status`: what runs, whether trading is halted, and what is under way. What cannot be read is named."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from deployments import halting, home, postgres
+from deployments.databases import OURS
+from deployments.display import Display, render_deployments, render_facts
+from deployments.prefect_api import PrefectApi, ServerSilent
+from deployments.specification import TAG
+from lib.adapters.database.engine import make_engine
+from lib.adapters.database.trading_overview import MOST_MESSAGES, TradingOverview, load_trading_overview
+from lib.errors import FksError, SettingsError
+from lib.results import render_count
+from lib.settings import Settings
+from lib.units import format_money
+
+MOST_SHOWN = 5  # messages; the others are counted
+
+
+def show_status(settings: Settings, folder: Path, display: Display) -> bool:
+    """Show everything, and return whether the whole stack runs.
+
+    Args:
+        settings: For the database, where it is not the stack's own.
+        folder: Home of the stack.
+        display: Where it is shown.
+    """
+    now = datetime.now(UTC)
+    runs = _show_stack(folder, display, now)
+    _show_halt(folder, display)
+    _show_trading(settings, folder, display, now)
+    return runs
+
+
+def _show_stack(folder: Path, display: Display, now: datetime) -> bool:
+    record = home.load_record(folder)
+    if record is None:
+        display.note(f"Nothing runs in {folder}. `fks up` starts it.")
+        return False
+    processes = {"fks up": record.supervisor, **record.children}
+    alive = {name: process.find() is not None for name, process in processes.items()}
+    facts = [(name, f"pid {processes[name].pid}" if lives else "not running") for name, lives in alive.items()]
+    display.console.print(render_facts([*facts, ("Prefect UI", record.ui_url), ("PostgreSQL", record.postgres)]))
+    with PrefectApi(f"{record.ui_url}/api") as api:
+        if healthy := api.is_healthy():
+            display.console.print(render_deployments(api.load_deployments(TAG), now))
+    if not alive["fks up"]:
+        display.warn("`fks up` was killed; what it started is not watched. `fks up` takes over, `fks stop` stops it.")
+    return healthy and all(alive.values())
+
+
+def _show_halt(folder: Path, display: Display) -> None:
+    try:
+        server = halting.find_server(folder)
+        with PrefectApi(server, os.environ.get("PREFECT_API_AUTH_STRING")) as api:
+            halt, waiting = halting.load_halt(api), api.load_suspended(TAG)
+    except SettingsError:
+        display.note("Whether trading is halted cannot be read: no Prefect server runs. No order is sent either.")
+        return
+    except ServerSilent as error:
+        display.warn(f"Whether trading is halted cannot be read, and no order is sent meanwhile: {error}")
+        return
+    if halt is None:
+        display.note("Trading is not halted.")
+    else:
+        display.warn(f"Trading is HALTED: {halt.describe()}. `fks release` lets orders be sent again.")
+    for name, page in waiting:
+        display.warn(f"A run waits for an answer in its form: {name} ({server.removesuffix('/api')}{page})")
+
+
+def _show_trading(settings: Settings, folder: Path, display: Display, now: datetime) -> None:
+    try:
+        url = _find_database(settings, folder)
+        if url is None:
+            display.note("Orders, plans, breaks and messages cannot be read: their database does not run.")
+            return
+        engine = make_engine(url)
+        try:
+            overview = load_trading_overview(engine, now)
+        finally:
+            engine.dispose()
+    except FksError as error:
+        display.warn(f"Orders, plans, breaks and messages cannot be read: {error}")
+        return
+    _show_overview(overview, display, now)
+
+
+def _find_database(settings: Settings, folder: Path) -> str | None:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    server = postgres.find_running(folder / "postgres")
+    return server.url(OURS) if server else None
+
+
+def _show_overview(overview: TradingOverview, display: Display, now: datetime) -> None:
+    orders = [
+        (
+            one.account,
+            one.state,
+            render_age(now - one.created_at),
+            f"{one.side} {one.quantity.normalize():f} {one.symbol}",
+            f"{one.executed.normalize():f}",
+            one.plan,
+            one.client_order_id,
+        )
+        for one in overview.orders
+    ]
+    columns = ("account", "open order", "age", "what", "filled", "plan", "name")
+    _show_table(display, "Open orders", columns, orders)
+    plans = [
+        (
+            one.account,
+            f"plan {one.plan_id} ({one.plan_hash[:8]})",
+            "waits for approval" if one.state == "proposed" else one.state,
+            render_age(now - one.created_at),
+            f"{one.legs - one.left} of {render_count(one.legs, 'legs')} settled",
+        )
+        for one in overview.plans
+    ]
+    _show_table(display, "Rebalance plans", ("account", "plan", "state", "age", "progress"), plans)
+    breaks = [
+        (
+            one.account,
+            f"{one.difference.normalize():+f} {one.asset}",
+            "unknown" if one.value_quote is None else format_money(one.value_quote, one.quote_asset),
+            render_age(now - one.first_seen_at),
+        )
+        for one in overview.breaks
+    ]
+    _show_table(display, "Breaks (say with classify-break what they are)", ("account", "break", "worth", "age"), breaks)
+    if not (orders or plans or breaks):
+        display.note("No open order, no open rebalance plan, no break.")
+    _show_messages(overview, display, now)
+
+
+def _show_table(display: Display, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if not rows:
+        return
+    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    display.console.print(table)
+
+
+def _show_messages(overview: TradingOverview, display: Display, now: datetime) -> None:
+    messages = overview.messages
+    if not messages:
+        display.note("No message of the last three days is undelivered.")
+        return
+    count = render_count(len(messages), "messages")
+    more = " at least" if len(messages) == MOST_MESSAGES else ""
+    display.warn(f"Nobody has been told of {count}{more}:")
+    for one in messages[:MOST_SHOWN]:
+        reasons = f" ({'; '.join(one.errors)})" if one.errors else ""
+        display.console.print(escape(f"  {one.severity}, {render_age(now - one.created_at)} old: {one.title}{reasons}"))
+
+
+def render_age(age: timedelta) -> str:
+    """Render ``40 s``, ``12 min``, ``5 h`` or ``3 days``, cut to the unit."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, width in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * width:
+            return f"{seconds // width} {unit}"
+    return f"{seconds} s"

@@ -1,0 +1,134 @@
+"""What is under way with orders, plans, breaks and messages, at a glance: for `fks status`, so quick to import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, TextClause, text
+from sqlalchemy.exc import ProgrammingError
+
+from lib.adapters.database.engine import database_errors
+from lib.adapters.database.notification_queue import UNDELIVERED
+from lib.errors import OperatorError
+
+MOST_MESSAGES = 50
+MESSAGES_OF = timedelta(days=3)  # what is older was given up, and reported then
+ORDERS = text("""
+    SELECT account, client_order_id, symbol, side, intent.quantity, state, created_at, coalesce(plan, '') AS plan,
+        coalesce((SELECT sum(fill.quantity) FROM order_fills AS fill
+            WHERE fill.account = orders.account AND fill.client_order_id = orders.client_order_id), 0) AS executed
+    FROM orders JOIN order_intents AS intent USING (account, client_order_id)
+    WHERE state IN ('new', 'attempted', 'unknown', 'open', 'partially_filled')
+    ORDER BY account, created_at
+""")
+PLANS = text("""
+    SELECT account, plan_id, plan_hash, plan.state, created_at,
+        count(number) FILTER (WHERE leg.state <> 'skipped') AS legs,
+        count(number) FILTER (WHERE leg.state = 'planned') AS left
+    FROM rebalance_plans AS plan LEFT JOIN rebalance_legs AS leg USING (plan_id)
+    WHERE plan.state IN ('proposed', 'approved', 'running')
+    GROUP BY plan_id
+    ORDER BY account, created_at
+""")
+BREAKS = text("""
+    SELECT account, asset, difference, value_quote, quote_asset, first_seen_at
+    FROM breaks JOIN accounts ON accounts.name = breaks.account
+    WHERE state = 'open'
+    ORDER BY account, asset
+""")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True)
+class OpenOrder:
+    """An order of ours that has not ended; quantities are base, `plan` is empty for one of no plan."""
+
+    account: str
+    client_order_id: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    state: str
+    created_at: datetime
+    plan: str
+    executed: Decimal
+
+
+@dataclass(frozen=True)
+class OpenPlan:
+    """A rebalance plan that has not ended: `proposed` ones wait for approval. `left` of its `legs` are not traded."""
+
+    account: str
+    plan_id: int
+    plan_hash: str
+    state: str
+    created_at: datetime
+    legs: int
+    left: int
+
+
+@dataclass(frozen=True)
+class OpenBreak:
+    """A difference that nothing explains: what there is more of an asset than expected, and its value, if known."""
+
+    account: str
+    asset: str
+    difference: Decimal
+    value_quote: Decimal | None
+    quote_asset: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True)
+class WaitingMessage:
+    """A message that no channel has confirmed; `errors` are the channels' reasons."""
+
+    severity: str
+    title: str
+    created_at: datetime
+    errors: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TradingOverview:
+    """Everything that is under way; of the messages at most `MOST_MESSAGES`, urgent ones first, then the newest."""
+
+    orders: tuple[OpenOrder, ...]
+    plans: tuple[OpenPlan, ...]
+    breaks: tuple[OpenBreak, ...]
+    messages: tuple[WaitingMessage, ...]
+
+
+def load_trading_overview(engine: Engine, now: datetime) -> TradingOverview:
+    """Return what is under way.
+
+    Raises:
+        DatabaseUnavailable: The connection is refused or lost.
+        OperatorError: The database is not of this version.
+    """
+    recent = {"since": now - MESSAGES_OF, "limit": MOST_MESSAGES}
+    try:
+        with database_errors("reading what is under way"), engine.connect() as connection:
+            return TradingOverview(
+                orders=_load(connection, ORDERS, OpenOrder),
+                plans=_load(connection, PLANS, OpenPlan),
+                breaks=_load(connection, BREAKS, OpenBreak),
+                messages=tuple(
+                    WaitingMessage(row.severity, row.title, row.created_at, tuple(row.errors or ()))
+                    for row in connection.execute(UNDELIVERED, recent)
+                ),
+            )
+    except ProgrammingError as error:
+        raise OperatorError(
+            "The database lacks tables or columns of this version of FKS. `fks up` or `fks apply` brings it up to date."
+        ) from error
+
+
+def _load(
+    connection: Connection, query: TextClause, record: type[R], values: Mapping[str, Any] | None = None
+) -> tuple[R, ...]:
+    return tuple(record(**row._mapping) for row in connection.execute(query, values or {}))

@@ -1,0 +1,139 @@
+"""What `fks status` says of the halt, of orders, plans, breaks and messages; and of what it cannot read."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+from rich.console import Console
+from sqlalchemy import Engine, text
+
+from deployments.display import Display
+from deployments.status import render_age, show_status
+from lib.adapters.database.engine import make_engine
+from lib.adapters.database.notifications import NotificationStore
+from lib.adapters.database.orders import DatabaseOrders
+from lib.adapters.database.rebalancing import DatabasePlans
+from lib.execution.halt import VARIABLE
+from lib.execution.orders import Attempt, OrderState
+from lib.notifications.messages import MessageType, Severity
+from lib.notifications.texts import compose
+from lib.settings import load_settings
+from tests.allocation.conftest import make_plan
+from tests.execution.test_orders import intend
+from tests.prefect_servers import PrefectServer, free_port
+
+
+@dataclass
+class Home:
+    """A folder in which no stack runs, beside a database that does."""
+
+    folder: Path
+    engine: Engine
+    database_url: str
+
+    def show(self, **settings: Any) -> str:
+        """Return what it says, with every run of white space as one blank."""
+        shown = io.StringIO()
+        given = {"database_url": SecretStr(self.database_url), "exchange": "binance"} | settings
+        assert not show_status(load_settings(**given), self.folder, Display(Console(file=shown, width=400)))
+        return re.sub(r"\s+", " ", shown.getvalue())
+
+
+@pytest.fixture
+def stored(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Home]:
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        for name in ("main", "other"):
+            connection.execute(text("INSERT INTO accounts VALUES (:n, 'live', 'hand', 'USDT', now())"), {"n": name})
+    yield Home(tmp_path, engine, database_url)
+    engine.dispose()
+
+
+def test_without_anything_it_says_so_and_what_it_cannot_read(stored: Home) -> None:
+    shown = stored.show()
+    assert f"Nothing runs in {stored.folder}. `fks up` starts it." in shown
+    assert "Whether trading is halted cannot be read: no Prefect server runs." in shown
+    assert "No open order, no open rebalance plan, no break." in shown
+    assert "No message of the last three days is undelivered." in shown
+    assert "cannot be read: their database does not run" in stored.show(database_url=None)
+    nowhere = SecretStr(f"postgresql://fks:hunter2@127.0.0.1:{free_port()}/fks")
+    refused = stored.show(database_url=nowhere)
+    assert "Orders, plans, breaks and messages cannot be read: " in refused
+    assert "hunter2" not in refused
+
+
+def test_a_database_of_another_version_is_named_with_the_remedy(stored: Home) -> None:
+    with stored.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE breaks RENAME COLUMN difference TO older"))
+    assert "lacks tables or columns of this version of FKS. `fks up` or `fks apply`" in stored.show()
+
+
+def test_what_is_under_way_is_listed_with_its_age(stored: Home) -> None:
+    now = datetime.now(UTC)
+    order = intend(account="main", created_at=now - timedelta(minutes=12), plan="plan 7 (abc)")
+    with DatabaseOrders(stored.engine).open_desk("main") as desk:
+        new = desk.add(order)
+        attempt = Attempt(1, now)
+        desk.save(new, replace(new, state=OrderState.ATTEMPTED, attempts=(attempt,), changed_at=now))
+    plan = replace(make_plan(), account="other")
+    with DatabasePlans(stored.engine).open_plans("other") as book:
+        book.add(plan, code_version="1", reasons=(), now=now - timedelta(hours=3))
+    with stored.engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO breaks VALUES ('main', 'SOL', :seen, :seen, :seen, NULL, 'open', 5, 3, -2, -200, 'x'),"
+                " ('main', 'BTC', :seen, :seen, NULL, NULL, 'suspected', 1, 2, 1, 1, 'x')"
+            ),
+            {"seen": now - timedelta(days=3)},
+        )
+    outbox = NotificationStore(stored.engine)
+    for number in range(7):
+        outbox.record(compose(MessageType.RISK, Severity.WARNING, f"message {number}", "x", key=str(number), at=now))
+    shown = stored.show()
+    assert f"main attempted 12 min buy {order.quantity.normalize():f} BTC/USDT 0 plan 7 (abc) fks-" in shown
+    assert "other plan 1 (" in shown
+    assert "waits for approval 3 h 0 of 2 legs settled" in shown
+    assert "main -2 SOL -200.00 USDT 3 days" in shown
+    assert "BTC 1" not in shown
+    assert "Nobody has been told of 7 messages:" in shown
+    assert shown.count("old: ⚠️ message") == 5
+
+
+@pytest.mark.stack
+@pytest.mark.xdist_group("stack")
+@pytest.mark.timeout(120)
+def test_a_halt_is_shown_with_who_and_why(
+    stored: Home, prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", prefect_server.env["PREFECT_API_URL"])
+    prefect_server.api.save_variable(VARIABLE, {"reason": "prices look wrong", "who": "anna"})
+    try:
+        assert "Trading is HALTED: prices look wrong (anna" in stored.show()
+    finally:
+        prefect_server.api.delete_variable(VARIABLE)
+    assert "Trading is not halted." in stored.show()
+
+
+@pytest.mark.parametrize(
+    ("age", "words"),
+    [(-5, "0 s"), (119, "119 s"), (120, "2 min"), (7199, "119 min"), (7200, "2 h"), (172_800, "2 days")],
+)
+def test_an_age_is_cut_to_a_unit_that_says_enough(age: int, words: str) -> None:
+    assert render_age(timedelta(seconds=age)) == words
+
+
+def test_every_quantity_is_shown_to_its_last_digit(stored: Home) -> None:
+    order = intend(account="main", created_at=datetime.now(UTC), quantity=Decimal("0.00012300"))
+    with DatabaseOrders(stored.engine).open_desk("main") as desk:
+        desk.add(order)
+    assert "buy 0.000123 BTC/USDT" in stored.show()
