@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 from dotenv import dotenv_values
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    InstanceOf,
     SecretStr,
     ValidationError,
     field_validator,
@@ -30,6 +32,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SettingsSourceError
 
 from lib.errors import SettingsError
+from lib.notifications.holding import Holding, QuietHours, parse_quiet_hours
 from lib.notifications.messages import MessageType, Severity
 from lib.params import AssetName, SymbolName, Timeframe
 from lib.portfolio.accounts import AccountKind
@@ -89,6 +92,8 @@ class ChannelSettings(BaseModel):
         types: Which messages it wants; empty means all.
         min_severity: From which severity on.
         order: Its place for escalation: an urgent message goes on to the next channel when this one is silent.
+        quiet_hours: "22:00-07:00" (UTC) or "22:00-07:00 Europe/Berlin": information waits for their end.
+        digest_minutes: Information is collected for so long and comes as one message.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -97,6 +102,13 @@ class ChannelSettings(BaseModel):
     types: frozenset[MessageType] = frozenset()
     min_severity: Severity = Severity.INFO
     order: int = 0
+    quiet_hours: Annotated[InstanceOf[QuietHours], BeforeValidator(parse_quiet_hours)] | None = None
+    digest_minutes: Annotated[int, Field(ge=0, le=1440)] = 0
+
+    @property
+    def holding(self) -> Holding:
+        """When it takes information; warnings and urgent messages go out at once."""
+        return Holding(self.quiet_hours, timedelta(minutes=self.digest_minutes))
 
 
 class Settings(BaseSettings):

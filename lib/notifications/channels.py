@@ -7,6 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from lib.notifications.holding import AT_ONCE, Holding
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.parts import Part
 
@@ -92,12 +93,14 @@ class Subscriber:
         types: The types it wants; empty means all.
         min_severity: From which severity on.
         order: Its place in the escalation of urgent messages; ties go by name.
+        holding: When it takes what can wait.
     """
 
     channel: Channel
     types: frozenset[MessageType] = frozenset()
     min_severity: Severity = Severity.INFO
     order: int = 0
+    holding: Holding = AT_ONCE
 
     @property
     def name(self) -> str:
@@ -112,3 +115,7 @@ class Subscriber:
     def wants(self, message: Message) -> bool:
         """Return whether this channel subscribed to such messages."""
         return (not self.types or message.type in self.types) and message.severity.rank >= self.min_severity.rank
+
+    def holds(self, message: Message, now: datetime) -> bool:
+        """Return whether such a message, coming now, waits for a digest; warnings and urgent ones never do."""
+        return message.severity is Severity.INFO and self.holding.holds(now)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import random
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from lib.errors import DatabaseUnavailable
 from lib.notifications.channels import Answer, Subscriber
+from lib.notifications.digests import send_held
+from lib.notifications.holding import Held
 from lib.notifications.layout import find_next, lay_out
 from lib.notifications.outbox import (
     STUCK_AFTER,
@@ -60,6 +62,8 @@ class ChannelReport:
         given_up: Title and reason of each message it will not get, or not with its files.
         backlog: What still waits for it, and why; None when nothing does.
         fault: Why its settings make no channel; empty when they do.
+        held: What waits for its digest; None when nothing does.
+        held_until: When that is due.
     """
 
     name: str
@@ -67,6 +71,8 @@ class ChannelReport:
     given_up: list[tuple[str, str]] = field(default_factory=list)
     backlog: Backlog | None = None
     fault: str = ""
+    held: Held | None = None
+    held_until: datetime | None = None
 
 
 def deliver_due(
@@ -84,6 +90,7 @@ def deliver_due(
     pace = pace or Pace()
     now = clock.now()
     route_new(store, subscribers, now)
+    send_held(store, subscribers, now)
     budget, patience = timedelta(seconds=pace.budget_seconds), timedelta(seconds=pace.escalation_seconds)
     escalate(store, subscribers, now, patience)
     names = [subscriber.name for subscriber in subscribers]
@@ -95,7 +102,18 @@ def deliver_due(
     while due:
         _run_passes([passes[name] for name in names if name in due], clock.now() + budget)
         due = tell_refused(store, subscribers, clock.now()) | escalate(store, subscribers, clock.now(), patience)
+    _report_held(store, subscribers, {name: each.report for name, each in passes.items()}, clock.now())
     return [each.report for each in passes.values()]
+
+
+def _report_held(
+    store: NotificationStore, subscribers: Sequence[Subscriber], reports: Mapping[str, ChannelReport], now: datetime
+) -> None:
+    held = store.load_held()
+    for subscriber in subscribers:
+        if (waiting := held.get(subscriber.name)) is not None:
+            report = reports[subscriber.name]
+            report.held, report.held_until = waiting, subscriber.holding.find_due(waiting.since, now)
 
 
 def _run_passes(passes: Sequence[_Pass], deadline: datetime) -> None:

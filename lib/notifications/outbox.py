@@ -5,12 +5,13 @@ Whoever has something to say needs `Outbox` alone. `DeliveryQueue` is what deliv
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from lib.notifications.holding import Held
 from lib.notifications.messages import Message, MessageType, Severity
 
 STUCK_AFTER = 5  # failures; 155 seconds of backoff
@@ -33,18 +34,21 @@ class DeliveryState(StrEnum):
     """How far one message is on one channel.
 
     `IN_DOUBT`: it was sent, or may have been, and no confirmation was recorded; it is repeated, and says so.
-    `FAILED`: given up, with the reason.
+    `FAILED`: given up, with the reason. `HELD`: it waits for the channel's digest. `DIGESTED`: it went into one, which
+    is a message of its own.
     """
 
     PENDING = "pending"
     IN_DOUBT = "in_doubt"
     DELIVERED = "delivered"
     FAILED = "failed"
+    HELD = "held"
+    DIGESTED = "digested"
 
     @property
     def is_final(self) -> bool:
         """Whether nothing more is sent."""
-        return self in (DeliveryState.DELIVERED, DeliveryState.FAILED)
+        return self in (DeliveryState.DELIVERED, DeliveryState.FAILED, DeliveryState.DIGESTED)
 
 
 @dataclass(frozen=True)
@@ -173,8 +177,32 @@ class DeliveryQueue(Protocol):
         """Return the oldest messages that no delivery pass has seen, by id."""
         ...
 
-    def save_routes(self, routes: Mapping[int, Sequence[str]], now: datetime) -> None:
-        """Create the deliveries of each message, once per channel; an empty list means that nobody is told."""
+    def save_routes(
+        self, routes: Mapping[int, Sequence[str]], now: datetime, held: Collection[tuple[int, str]] = ()
+    ) -> None:
+        """Create the deliveries of each message, once per channel; an empty list means that nobody is told.
+
+        Args:
+            routes: The channels of each message.
+            now: UTC.
+            held: The message and the channel of each that waits for a digest.
+        """
+        ...
+
+    def load_held(self) -> Mapping[str, Held]:
+        """Return what waits for digests, by channel; channels with nothing held are absent."""
+        ...
+
+    def load_held_messages(self, channel: str, limit: int) -> Mapping[int, Message]:
+        """Return the oldest messages that the channel holds, with their files, by id."""
+        ...
+
+    def release_held(self, channel: str, keys: Sequence[int], digest: Message | None, now: datetime) -> bool:
+        """Queue held messages, in one step: as they are, or by a digest in their place.
+
+        Returns:
+            False when one of them is held no more; then nothing was changed.
+        """
         ...
 
     def load_urgent(self, since: datetime) -> Mapping[int, Sequence[Route]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -27,11 +27,31 @@ def route_new(queue: DeliveryQueue, subscribers: Sequence[Subscriber], now: date
     that was recorded while there was no channel stays undelivered.
     """
     chosen: set[str] = set()
+    holding: set[str] = set()
     while batch := queue.load_unrouted(BATCH):
+        holding = holding or set(queue.load_held())
         routes = {key: find_channels(message, subscribers) for key, message in batch.items()}
-        queue.save_routes(routes, now)
+        held = find_held(batch, routes, subscribers, holding, now)
+        queue.save_routes(routes, now, held)
         chosen.update(*routes.values())
     return frozenset(chosen)
+
+
+def find_held(
+    messages: Mapping[int, Message],
+    routes: Mapping[int, Sequence[str]],
+    subscribers: Sequence[Subscriber],
+    holding: Collection[str],
+    now: datetime,
+) -> frozenset[tuple[int, str]]:
+    """Return which messages wait on which channels. Where some wait already, others join them: the order is kept."""
+    known = {subscriber.name: subscriber for subscriber in subscribers}
+    return frozenset(
+        (key, name)
+        for key, names in routes.items()
+        for name in names
+        if known[name].holds(messages[key], now) or (name in holding and messages[key].severity is Severity.INFO)
+    )
 
 
 def find_channels(message: Message, subscribers: Sequence[Subscriber]) -> list[str]:
@@ -70,13 +90,15 @@ def find_next_due(
 ) -> datetime | None:
     """Return when a delivery pass next has something to do, now at the earliest; None when nothing waits.
 
-    Something is a message whose channel may be tried again, an urgent one that goes on to another channel, or one
-    that was recorded since the last pass.
+    Something is a message whose channel may be tried again, an urgent one that goes on to another channel, a digest, or
+    one that was recorded since the last pass.
     """
     if not subscribers:
         return None
     names = {subscriber.name for subscriber in subscribers}
     due = [backlog.resume_at for name, backlog in queue.load_backlog().items() if name in names]
+    held = queue.load_held()
+    due += [one.holding.find_due(held[one.name].since, now) for one in subscribers if one.name in held]
     due += [escalation.due_at for escalation in _find_escalations(queue, subscribers, now, after).values()]
     if queue.load_unrouted(1):
         due.append(now)

@@ -86,6 +86,7 @@ def send_notifications(
             "delivered": sum(report.delivered for report in reports),
             "given up": sum(len(report.given_up) for report in reports),
             "waiting": sum(report.backlog.waiting for report in reports if report.backlog),
+            "held": sum(report.held.count for report in reports if report.held),
             "untold": 0 if subscribers else len(undelivered),
         },
         items=items,
@@ -107,6 +108,8 @@ def _to_item(report: ChannelReport, now: datetime) -> Item:
         words.append(f"{waiting.waiting} waiting{later}")
         if waiting.reason and waiting.reason != report.fault:
             words.append(waiting.reason)
+    if report.held and report.held_until:
+        words.append(f"{report.held.count} held until {report.held_until:%H:%M} UTC")
     if report.fault:
         words.append(report.fault)
     if report.given_up:

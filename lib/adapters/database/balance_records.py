@@ -25,7 +25,7 @@ from lib.adapters.database.balance_rows import (
     to_snapshot,
 )
 from lib.adapters.database.market_facts import SYMBOLS
-from lib.adapters.database.notifications import record_message
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.portfolio_books import IMPORTS
 from lib.adapters.database.portfolio_rows import POSITIONS
 from lib.balances.breaks import Break, BreakState, Judgement

@@ -63,7 +63,7 @@ UNDELIVERED = text("""
     FROM notifications AS message LEFT JOIN notification_deliveries USING (notification_id)
     WHERE message.created_at >= :since
     GROUP BY notification_id
-    HAVING bool_or(text_sent) IS NOT TRUE
+    HAVING bool_or(text_sent OR state IN ('held', 'digested')) IS NOT TRUE
     ORDER BY severity <> 'urgent', message.created_at DESC
     LIMIT :limit
 """)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
@@ -11,15 +11,14 @@ from sqlalchemy import Connection, Engine, Row, func, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
+from lib.adapters.database import held_notifications
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.message_rows import load_attachments, to_message
+from lib.adapters.database.message_rows import record_message as record_message
 from lib.adapters.database.notification_queue import BACKLOG, CHANNEL_LOCK, CLAIM, UNDELIVERED, URGENT
-from lib.adapters.database.tables.notifications import (
-    NotificationAttachmentRow,
-    NotificationDeliveryRow,
-    NotificationRow,
-)
-from lib.notifications.links import find_link
-from lib.notifications.messages import Attachment, Message, MessageType, Severity
+from lib.adapters.database.tables.notifications import NotificationDeliveryRow, NotificationRow
+from lib.notifications.holding import Held
+from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.outbox import (
     Backlog,
     Delivery,
@@ -52,7 +51,9 @@ class NotificationStore:
         with database_errors("reading new messages"), self._begin() as connection:
             return {row.notification_id: to_message(row) for row in connection.execute(wanted)}
 
-    def save_routes(self, routes: Mapping[int, Sequence[str]], now: datetime) -> None:
+    def save_routes(
+        self, routes: Mapping[int, Sequence[str]], now: datetime, held: Collection[tuple[int, str]] = ()
+    ) -> None:
         """Create the deliveries of each message, once per channel."""
         with database_errors("choosing channels"), self._begin() as connection:
             urgent = self._mark_routed(connection, list(routes), now)
@@ -60,6 +61,7 @@ class NotificationStore:
                 {
                     "notification_id": key,
                     "channel": channel,
+                    "state": (DeliveryState.HELD if (key, channel) in held else DeliveryState.PENDING).value,
                     "priority": 0 if urgent[key] else 1,
                     "created_at": now,
                     "next_attempt_at": now,
@@ -70,6 +72,24 @@ class NotificationStore:
             if rows:
                 once = insert(NotificationDeliveryRow)
                 connection.execute(once.on_conflict_do_nothing(index_elements=["notification_id", "channel"]), rows)
+
+    def load_held(self) -> Mapping[str, Held]:
+        """Return what waits for digests, by channel."""
+        with database_errors("counting held messages"), self._begin() as connection:
+            return held_notifications.load_held(connection)
+
+    def load_held_messages(self, channel: str, limit: int) -> Mapping[int, Message]:
+        """Return the oldest messages that the channel holds."""
+        with database_errors("reading held messages"), self._begin() as connection:
+            return held_notifications.load_held_messages(connection, channel, limit)
+
+    def release_held(self, channel: str, keys: Sequence[int], digest: Message | None, now: datetime) -> bool:
+        """Queue held messages, or a digest in their place, or change nothing."""
+        with database_errors("making a digest"), self._engine.connect() as connection:
+            released = held_notifications.release_held(connection, channel, keys, digest, now)
+            if released:
+                connection.commit()
+            return released  # else closing the connection takes back what was changed
 
     def load_urgent(self, since: datetime) -> Mapping[int, Sequence[Route]]:
         """Return the deliveries of urgent messages where at least one is not delivered."""
@@ -133,7 +153,7 @@ class NotificationStore:
         row = NotificationDeliveryRow
         abandoned = (
             update(row)
-            .where(col(row.state).in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT]))
+            .where(col(row.state).in_([DeliveryState.PENDING, DeliveryState.IN_DOUBT, DeliveryState.HELD]))
             .where(col(row.channel).not_in(channels))
             .where(col(row.created_at) < before)
             .values(state=DeliveryState.FAILED.value, last_error=reason, claimed_by=None, claimed_until=None)
@@ -167,59 +187,6 @@ class NotificationStore:
             .returning(col(row.notification_id), col(row.severity))
         )
         return {key: severity == Severity.URGENT for key, severity in connection.execute(routed)}
-
-
-def record_message(connection: Connection, message: Message) -> bool:
-    """Keep a message within a transaction that the caller commits, together with what the message tells of.
-
-    Returns:
-        False when one with its deduplication key is there.
-    """
-    row = insert(NotificationRow).values(
-        type=message.type.value,
-        severity=message.severity.value,
-        title=message.title,
-        body=message.body,
-        deduplication_key=message.deduplication_key,
-        link=message.link or find_link(),
-        created_at=message.created_at,
-    )
-    once = row.on_conflict_do_nothing(index_elements=["deduplication_key"])
-    key = connection.execute(once.returning(col(NotificationRow.notification_id))).scalar_one_or_none()
-    if key is not None and message.attachments:
-        connection.execute(insert(NotificationAttachmentRow), _attachment_rows(key, message.attachments))
-    return key is not None
-
-
-def to_message(row: Row[Any], attachments: tuple[Attachment, ...] = ()) -> Message:
-    """Return the message of a row of `notifications`."""
-    return Message(
-        type=MessageType(row.type),
-        severity=Severity(row.severity),
-        title=row.title,
-        body=row.body,
-        deduplication_key=row.deduplication_key,
-        created_at=row.created_at,
-        link=row.link,
-        attachments=attachments,
-    )
-
-
-def _attachment_rows(key: int, attachments: Sequence[Attachment]) -> list[dict[str, Any]]:
-    return [
-        {"notification_id": key, "number": number, "name": each.name, "media_type": each.media_type}
-        | {"content": each.content}
-        for number, each in enumerate(attachments)
-    ]
-
-
-def load_attachments(connection: Connection, key: int) -> tuple[Attachment, ...]:
-    """Return the files of a message by its `notification_id`."""
-    row = NotificationAttachmentRow
-    wanted = (
-        select(row.name, row.media_type, row.content).where(col(row.notification_id) == key).order_by(col(row.number))
-    )
-    return tuple(Attachment(*found) for found in connection.execute(wanted))
 
 
 def _to_undelivered(row: Row[Any]) -> Undelivered:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from sqlalchemy import Engine, select, text
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import load_attachments, to_message
+from lib.adapters.database.message_rows import load_attachments, to_message
 from lib.adapters.database.portfolio_rows import table_of
 from lib.adapters.database.tables.notifications import NotificationRow
 from lib.adapters.database.tables.risk import RiskSnapshotRow

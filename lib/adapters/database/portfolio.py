@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, Connection, Engine, Row, Text, cast, func, literal
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import record_message
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.portfolio_books import IMPORTS, DatabaseBooks
 from lib.adapters.database.portfolio_rows import (
     ALARMS,

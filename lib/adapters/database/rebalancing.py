@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import record_message
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.tables.rebalancing import APPROVALS, LEGS, PLANS
 from lib.allocation.legs import Leg, SkipReason
 from lib.allocation.plan import RebalancePlan

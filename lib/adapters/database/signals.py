@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Engine, RowMapping, Table, func, select, u
 from sqlalchemy.dialects.postgresql import insert
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import record_message
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.tables.strategies import SIGNAL_SIZES, SIGNALS
 from lib.notifications.messages import Message
 from lib.strategy.sizing import Verdict

@@ -77,19 +77,23 @@ class NotificationDeliveryRow(SQLModel, table=True):
 
     `priority` is 0 for urgent messages, else 1; with `notification_id` it is the channel's order. While `claimed_until`
     is in the future its sender is at work; in the past, that sender died. `parts_sent` of a long message are confirmed.
-    `doubts`, `refusals` and `text_sent`: see `lib.notifications.outbox.Delivery`.
+    `doubts`, `refusals` and `text_sent`: see `lib.notifications.outbox.Delivery`. One that waited for a digest ends as
+    digested, with the message that it became a part of (`digest_id`).
     """
 
     __tablename__ = "notification_deliveries"
     __table_args__: ClassVar = (
         Unique("notification_id", "channel", name="notification_deliveries_once"),
         CheckConstraint(
-            "state IN ('pending', 'in_doubt', 'delivered', 'failed')", name="notification_deliveries_state"
+            "state IN ('pending', 'in_doubt', 'delivered', 'failed', 'held', 'digested')",
+            name="notification_deliveries_state",
         ),
+        CheckConstraint("(state = 'digested') = (digest_id IS NOT NULL)", name="notification_deliveries_digested"),
         CheckConstraint("(claimed_by IS NULL) = (claimed_until IS NULL)", name="notification_deliveries_claim"),
         CheckConstraint("(state = 'delivered') = (delivered_at IS NOT NULL)", name="notification_deliveries_delivered"),
         # The queue of a channel stays small beside its history.
         Index("notification_deliveries_queue", "channel", "priority", "notification_id", postgresql_where=WAITING),
+        Index("notification_deliveries_held", "channel", "notification_id", postgresql_where=sql("state = 'held'")),
         Index("notification_deliveries_pause", "channel", "next_attempt_at", postgresql_where=WAITING),
         Index(
             "notification_deliveries_claims",
@@ -115,5 +119,6 @@ class NotificationDeliveryRow(SQLModel, table=True):
     next_attempt_at: datetime = Field(sa_type=INSTANT)
     delivered_at: datetime | None = Field(None, sa_type=INSTANT)
     last_error: str = Field("", sa_type=Text)
+    digest_id: int | None = Field(None, sa_type=BigInteger)
     claimed_by: str | None = Field(None, sa_type=Text)
     claimed_until: datetime | None = Field(None, sa_type=INSTANT)
