@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
+from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC
@@ -12,8 +14,10 @@ from uuid import UUID
 
 import httpx
 from prefect import get_client, runtime
-from prefect.artifacts import acreate_progress_artifact, aupdate_progress_artifact
+from prefect.artifacts import acreate_image_artifact, acreate_progress_artifact, aupdate_progress_artifact
 from prefect.context import FlowRunContext
+
+from lib.notifications.messages import Attachment
 
 LONGEST_NAME = 200
 logger = logging.getLogger("lib.flows")
@@ -34,6 +38,19 @@ async def rename_run(what: str) -> None:
     short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
     async with get_client() as client:
         await client.update_flow_run(context.flow_run.id, name=short)
+
+
+async def show_picture(key: str, picture: Attachment | None) -> None:
+    """Publish a picture as an artifact; it travels within its address, so that no file has to be served.
+
+    Args:
+        key: As "allocation demo"; what an artifact's key may not have becomes a dash.
+        picture: Nothing is shown of None.
+    """
+    if picture is None:
+        return
+    url = f"data:{picture.media_type};base64,{b64encode(picture.content).decode()}"
+    await acreate_image_artifact(url, key=re.sub(r"[^a-z0-9]+", "-", key.lower()).strip("-"), description=key)
 
 
 @asynccontextmanager

@@ -152,6 +152,20 @@ async def analyze_risk(account: str | None = None) -> State[Any]:
         return support.conclude_task(await risk.analyze_risk(platform, account))
 
 
+@task(name="optimize_portfolio", task_run_name="optimize_portfolio", **support.RETRY)
+async def optimize_portfolio(account: str | None = None) -> State[Any]:
+    """Compare each account with its targets; where it is off, store a plan and record a message with its picture."""
+    from lib.allocation.messages import draw_plan  # what draws stays out of the five-minute chain
+    from lib.tasks import allocation
+
+    async with support.platform() as platform:
+        result = await allocation.optimize_portfolio(platform, account)
+        for one in result.accounts:
+            picture = await asyncio.to_thread(draw_plan, one.plan)
+            await showing.show_picture(f"allocation {one.plan.account}", picture)
+        return support.conclude_task(result)
+
+
 @task(name="fetch_news", task_run_name="fetch_news", **support.RETRY)
 async def fetch_news(limit: int) -> State[Any]:
     """Fetch the news feeds, store what is new, and record a warning of a feed that has failed for a day."""

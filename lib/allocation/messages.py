@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 from datetime import datetime
+from decimal import ROUND_CEILING, Decimal
 
 from lib.allocation.legs import Leg, SkipReason
 from lib.allocation.plan import RebalancePlan
@@ -16,9 +17,12 @@ from lib.notifications.texts import compose
 from lib.portfolio.money import format_number
 from lib.reporting.allocation_chart import draw_allocation
 from lib.results import render_count
+from lib.risk.options import RiskOptions
+from lib.risk.rules import format_limit
 from lib.units import format_money
 
 SHOWN = 8
+ENDS_BELOW = RiskOptions.clear_ratio  # of a limit: there a HIGH is over
 logger = logging.getLogger(__name__)
 
 
@@ -27,7 +31,9 @@ def write_reasons(plan: RebalancePlan) -> tuple[str, ...]:
     return tuple(describe_drift(one) for one in plan.before.off)
 
 
-def write_recommendation(plan: RebalancePlan, stored: StoredPlan, now: datetime) -> Message:
+def write_recommendation(
+    plan: RebalancePlan, stored: StoredPlan, now: datetime, alarm_exposure: Decimal | None = None
+) -> Message:
     """Return the message of a plan, once per plan hash; the picture is attached apart (`draw_plan`)."""
     allocation, quote = plan.before, plan.quote_asset
     furthest = max(allocation.off, key=lambda one: abs(one.off))
@@ -39,6 +45,7 @@ def write_recommendation(plan: RebalancePlan, stored: StoredPlan, now: datetime)
         *_list_first([describe_trade(leg) for leg in plan.trades]),
         *_describe_skipped(plan),
         f"Afterwards: {_describe_after(plan)}.",
+        *_describe_room(plan, alarm_exposure),
         f"What to do: review {stored.name}, then run rebalance-portfolio with account {plan.account}, plan "
         f"{stored.plan_id} and execute on. Nothing is traded before; prices are of "
         f"{stored.priced_at:%Y-%m-%d %H:%M} UTC.",
@@ -88,6 +95,19 @@ def _describe_leg(leg: Leg) -> str:
 def _describe_after(plan: RebalancePlan) -> str:
     shown = [one for one in plan.after.buckets if one.bucket is not Bucket.OTHER or one.value]
     return ", ".join(f"{one.name} {format_share(one.ratio)}" for one in shown)
+
+
+def _describe_room(plan: RebalancePlan, alarm_exposure: Decimal | None) -> list[str]:
+    """Say so when the exposure afterwards is so near to its limit that risk stays or soon becomes HIGH."""
+    invested = 1 - plan.after.buckets[-1].ratio
+    if alarm_exposure is None or invested <= alarm_exposure * ENDS_BELOW:
+        return []
+    limit, end = (format_limit(ratio) for ratio in (alarm_exposure, alarm_exposure * ENDS_BELOW))
+    enough = (100 * (1 - alarm_exposure * ENDS_BELOW)).to_integral_value(ROUND_CEILING) + 1
+    return [
+        f"Exposure is then {format_share(invested)}: risk becomes HIGH above {limit}, so a small rise is enough, and a "
+        f"HIGH ends only below {end}. FKS_CASH_RESERVE_PCT={enough} leaves room."
+    ]
 
 
 def _list_first(lines: list[str]) -> list[str]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 from lib.allocation.holdings import build_portfolio
 from lib.allocation.messages import attach, draw_plan, write_reasons, write_recommendation
@@ -10,6 +12,7 @@ from lib.allocation.plan import RebalancePlan, RebalanceRules, plan_rebalance
 from lib.allocation.report import OptimizationResult, Optimized
 from lib.allocation.stores import PlanState, PlanStore, StoredPlan
 from lib.allocation.targets import Bucket
+from lib.notifications.messages import Attachment, Message
 from lib.portfolio.quotes import Quotes
 from lib.portfolio.state import AccountState
 from lib.portfolio.stores import MarketFacts
@@ -65,7 +68,8 @@ def optimize_portfolio(
     plan = plan_rebalance(
         portfolio, market.load_listings([portfolio.symbol_of(name) for name in portfolio.assets]), rules
     )
-    stored, is_new, is_told = _settle(plan, store, code_version, clock.now())
+    write = partial(_write, plan, draw_plan(plan) if plan.trades else None, rules)
+    stored, is_new, is_told = _settle(plan, store, code_version, write, clock.now())
     counts = {"plans": int(is_new), "trades": len(plan.trades), "skipped legs": len(plan.skipped)}
     return _report(
         (Optimized(plan, stored, portfolio.unpriced),),
@@ -76,11 +80,20 @@ def optimize_portfolio(
     )
 
 
+def _write(
+    plan: RebalancePlan, picture: Attachment | None, rules: RebalanceRules, stored: StoredPlan, now: datetime
+) -> Message:
+    return attach(write_recommendation(plan, stored, now, rules.alarm_exposure), picture)
+
+
 def _settle(
-    plan: RebalancePlan, store: PlanStore, code_version: str, now: datetime
+    plan: RebalancePlan,
+    store: PlanStore,
+    code_version: str,
+    write: Callable[[StoredPlan, datetime], Message],
+    now: datetime,
 ) -> tuple[StoredPlan | None, bool, bool]:
     """Store what follows from the plan; return the open plan, whether it is new, and whether people are told."""
-    picture = draw_plan(plan) if plan.trades else None
     with store.open_plans(plan.account) as book:
         stored = book.load_open()
         if stored is not None and _is_at_work(stored, now):
@@ -95,7 +108,7 @@ def _settle(
             stored = book.add(plan, code_version=code_version, reasons=write_reasons(plan), now=now)
         else:
             stored = book.confirm(stored, plan.priced_at)
-        is_told = book.record(attach(write_recommendation(plan, stored, now), picture))
+        is_told = book.record(write(stored, now))
     return stored, is_new, is_told
 
 

@@ -35,6 +35,7 @@ class RebalanceRules:
             fees of one leave over is less.
         fee_ratio: Of a market order's notional; it is counted in cash, also where the exchange takes another asset.
         max_state_age: How old balances may be for a plan.
+        alarm_exposure: Invested share of equity above which risk is HIGH; None where nobody watches it.
 
     Raises:
         SettingsError: One of them makes no sense.
@@ -45,6 +46,7 @@ class RebalanceRules:
     smallest_leg: Decimal = Decimal("0.005")
     fee_ratio: Decimal = Decimal("0.001")
     max_state_age: timedelta = timedelta(minutes=30)
+    alarm_exposure: Decimal | None = None
 
     def __post_init__(self) -> None:
         for name in ("band", "smallest_leg"):

@@ -15,9 +15,9 @@ from lib.allocation.report import OptimizationResult
 from lib.allocation.targets import TargetRules
 from lib.portfolio.quotes import fetch_quotes
 from tests.portfolio.samples import ACCOUNT
-from tests.portfolio.test_positions_over_http import Chain, chain, engine, hand
+from tests.portfolio.test_positions_over_http import Chain, chain, hand
 
-__all__ = ["chain", "engine", "hand"]
+__all__ = ["chain", "hand"]
 RULES = RebalanceRules(TargetRules(("BTC", "ETH", "BNB"), ("SOL", "LINK", "ADA"), weights={"LINK": Decimal(2)}))
 
 

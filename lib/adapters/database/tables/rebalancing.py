@@ -60,7 +60,8 @@ class RebalancePlanRow(SQLModel, table=True):
 class RebalanceLegRow(SQLModel, table=True):
     """One leg of a plan, also a skipped one (`skipped`: the code, `reason`: for people).
 
-    `wanted_quote` is what the target asked for, `held` the base that the account had then. `reference_price` is quote per base, null only where nothing priced it.
+    `wanted_quote` is what the target asked for, `held` the base that the account had then. `reference_price` is quote
+    per base, null only where nothing priced it.
     """
 
     __tablename__ = "rebalance_legs"

@@ -1,0 +1,37 @@
+"""Allocation: `optimize_portfolio`."""
+
+from __future__ import annotations
+
+import asyncio
+
+from lib.allocation import optimization
+from lib.allocation.report import OptimizationResult
+from lib.code_version import find_code_version
+from lib.platform import Platform
+from lib.portfolio.quotes import fetch_quotes
+from lib.tasks.portfolio import update_positions
+from lib.tasks.trading import rebalance_rules_of
+
+
+async def optimize_portfolio(platform: Platform, account: str | None = None) -> OptimizationResult:
+    """Compare one account, or each, with its targets; where it is off, propose a plan and tell people.
+
+    Fills and balances are imported before: a plan of yesterday's holdings would trade what is not there.
+    """
+
+    async def optimize(name: str) -> OptimizationResult:
+        await update_positions(platform, name)
+        state = await asyncio.to_thread(platform.analysis.states.load_state, name)
+        return await asyncio.to_thread(
+            optimization.optimize_portfolio,
+            account=name,
+            state=state,
+            quotes=await fetch_quotes(platform.exchange, platform.clock),
+            market=platform.market,
+            store=platform.trading.plans,
+            clock=platform.clock,
+            rules=rebalance_rules_of(platform.settings),
+            code_version=find_code_version(),
+        )
+
+    return await platform.for_each_account(account, optimize)
