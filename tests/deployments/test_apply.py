@@ -19,7 +19,7 @@ from deployments.specification import DEAD_MANS_SWITCH
 from tests.prefect_servers import PrefectServer, wait_until
 from tests.webhooks import WebhookServer, run_webhooks
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("apply"), pytest.mark.timeout(180)]
 
 FLOWS = '''
 import time

@@ -25,7 +25,7 @@ from deployments import home, postgres
 from tests.prefect_servers import free_port, wait_until
 from tests.webhooks import WebhookServer
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("local"), pytest.mark.timeout(240)]
 
 MARKET = '''
 from prefect import flow
