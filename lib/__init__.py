@@ -4,6 +4,7 @@ The map, from the inside out:
 
 * ``units``, ``errors``, ``results``, ``ports``: the words all rooms share. ``ports`` are the interfaces to the outside.
 * ``market``: candles, gaps and their synchronisation.
+* ``archive``: old candles and indicators in Parquet files, and the way back.
 * ``indicators``: compiled kernels over (symbols, bars) matrices, and the stored rows kept in step with the candles.
 * ``strategy``: strategies, the signals they give, and how much of a BUY an account takes.
 * ``portfolio``: the ledger (positions from fills), valuation and stop losses.
@@ -15,7 +16,7 @@ The map, from the inside out:
 * ``reporting``: artifacts of chains, and charts.
 * ``tasks``: the users' tasks without Prefect; ``platform``: the parts they work with.
 * ``adapters``: the outside world (``exchange`` by ccxt, ``database`` by SQLModel, ``channels`` by Apprise, ``feeds``
-  by feedparser).
+  by feedparser, ``archive_folder`` by fsspec).
 * ``settings``: the one reader of the environment; ``wiring``: the one place that chooses implementations.
 * ``simulator``: a Binance Spot server of its own; nothing else in ``lib`` imports it.
 

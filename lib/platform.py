@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 from lib.allocation.stores import PlanStore
+from lib.archive.stores import Archive
 from lib.balances.stores import BalanceStore
 from lib.errors import OperatorError, SettingsError
 from lib.execution.stores import OrderStore
@@ -104,6 +105,7 @@ class Platform:
         feeds: The news feeds' network.
         analysis: What the other chains keep.
         trading: What orders go through.
+        archive: Where old data goes.
     """
 
     settings: Settings
@@ -119,6 +121,7 @@ class Platform:
     feeds: FeedFetcher
     analysis: AnalysisStores
     trading: TradingParts
+    archive: Archive
     refused_accounts: Mapping[str, SettingsError] = field(default_factory=dict)
 
     async def for_each_account(self, account: str | None, work: Callable[[str], Awaitable[R]]) -> R:

@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from sqlalchemy import Engine
 
+from lib.adapters.archive_folder import FsspecFolder
 from lib.adapters.channels import make_channel
 from lib.adapters.database.account_states import DatabaseStates
+from lib.adapters.database.archive import DatabaseArchive
 from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.equity import DatabaseEquity
@@ -32,6 +34,8 @@ from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.adapters.exchange.orders import BinanceOrders
 from lib.adapters.feeds import HttpFeeds
+from lib.archive.partitions import name_source
+from lib.archive.stores import Archive
 from lib.errors import SettingsError
 from lib.execution.venue import OrderVenue
 from lib.notifications.channels import Channel, RefusedChannel, Subscriber
@@ -105,7 +109,13 @@ async def open_platform(
                 plans=DatabasePlans(engine),
                 venues={name: _open_orders(one) for name, one in accounts.items()},
             ),
+            archive=_open_archive(engine, settings),
         )
+
+
+def _open_archive(engine: Engine, settings: Settings) -> Archive:
+    folder = f"{settings.archive_place.rstrip('/')}/{name_source(settings.market_source)}"
+    return Archive(DatabaseArchive(engine), FsspecFolder(folder))
 
 
 def _open_orders(account: PaperAccount | BinanceAccount) -> OrderVenue:
