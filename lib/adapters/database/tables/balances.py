@@ -66,7 +66,7 @@ class CashFlowRow(SQLModel, table=True):
 
     __tablename__ = "cash_flows"
     __table_args__: ClassVar = (
-        CheckConstraint("kind IN ('deposit', 'withdrawal', 'other')", name="cash_flows_kind"),
+        CheckConstraint("kind IN ('deposit', 'withdrawal', 'trade', 'other')", name="cash_flows_kind"),
         CheckConstraint("source IN ('exchange', 'operator')", name="cash_flows_source"),
         CheckConstraint("amount <> 0 AND amount > '-Infinity' AND amount < 'Infinity'", name="cash_flows_amount"),
         CheckConstraint("counted_at IS NULL OR (is_booked AND value_quote IS NOT NULL)", name="cash_flows_counted"),
