@@ -12,6 +12,7 @@ from lib.archive.stores import Archive
 from lib.balances.stores import BalanceStore
 from lib.errors import OperatorError, SettingsError
 from lib.execution.stores import OrderStore
+from lib.execution.tickets import TicketStore
 from lib.execution.venue import OrderVenue
 from lib.indicators.stored import IndicatorHistory
 from lib.indicators.stores import IndicatorStore
@@ -22,6 +23,7 @@ from lib.news.stores import NewsStore, SentimentStore
 from lib.notifications.channels import Subscriber
 from lib.notifications.outbox import NotificationStore
 from lib.performance.stores import PerformanceStore
+from lib.portfolio.exits import ExitStore
 from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import BookSource, Clock, Exchange, ExchangeAccount
@@ -78,11 +80,15 @@ class TradingParts:
     Attributes:
         orders: Intents, attempts and fills.
         plans: Rebalance plans.
+        tickets: Single orders that were proposed.
+        exits: What crossed limits want sold.
         venues: Where each account's orders are sent.
     """
 
     orders: OrderStore
     plans: PlanStore
+    tickets: TicketStore
+    exits: ExitStore
     venues: Mapping[str, OrderVenue]
 
 

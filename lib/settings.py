@@ -36,6 +36,7 @@ from lib.notifications.holding import Holding, QuietHours, parse_quiet_hours
 from lib.notifications.messages import MessageType, Severity
 from lib.params import AssetName, SymbolName, Timeframe
 from lib.portfolio.accounts import AccountKind
+from lib.portfolio.exits import ExitPolicy
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SIMULATOR = "simulator"
@@ -57,6 +58,9 @@ class AccountSettings(BaseModel):
         paper_fee_ratio: Of what an order receives; paper only.
         stop_loss_pct: Every open position without a stop loss gets one so far below its cost or price, the lower one.
         approval_required: Whether a person must approve before orders are sent; when not given, on live accounts.
+        stop_policy: What follows when a position's price falls to its stop loss: `alert` tells people, `approve` also
+            asks them to approve the sale by a form, `exit` sells at once without asking.
+        take_profit_policy: The same of a price that rises to the take profit.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +72,8 @@ class AccountSettings(BaseModel):
     paper_fee_ratio: Annotated[Decimal, Field(ge=0, lt=Decimal("0.1"))] = Decimal("0.001")
     stop_loss_pct: Annotated[Decimal, Field(gt=0, lt=100)] | None = None
     approval_required: bool | None = None
+    stop_policy: ExitPolicy = ExitPolicy.ALERT
+    take_profit_policy: ExitPolicy = ExitPolicy.ALERT
 
     @property
     def needs_approval(self) -> bool:

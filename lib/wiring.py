@@ -14,6 +14,7 @@ from lib.adapters.database.archive import DatabaseArchive
 from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.equity import DatabaseEquity
+from lib.adapters.database.exits import DatabaseExits
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
@@ -29,6 +30,7 @@ from lib.adapters.database.risk import DatabaseRisk
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.adapters.database.sync import DatabaseSync
+from lib.adapters.database.tickets import DatabaseTickets
 from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
@@ -107,6 +109,8 @@ async def open_platform(
             trading=TradingParts(
                 orders=DatabaseOrders(engine),
                 plans=DatabasePlans(engine),
+                tickets=DatabaseTickets(engine),
+                exits=DatabaseExits(engine),
                 venues={name: _open_orders(one) for name, one in accounts.items()},
             ),
             archive=_open_archive(engine, settings),
