@@ -13,6 +13,22 @@ from flows import showing, support, tasks
 DAILY = timedelta(days=1)
 
 
+@flow(name="data-management", flow_run_name=showing.name_run, validate_parameters=True)
+async def data_management(dry_run: bool = False) -> State[Any]:
+    """Move old candles and indicators to the archive, delete other old rows, and measure how the database grows.
+
+    Every month is written to a file, read back and compared before it is deleted. restore-archive brings it back.
+
+    Args:
+        dry_run: Only say what would be archived and deleted.
+    """
+    return await support.run_chain(
+        (tasks.archive_old_data, dry_run),
+        (tasks.send_notifications,),
+        every=DAILY,
+    )
+
+
 @flow(name="portfolio-optimization", flow_run_name=showing.name_run, validate_parameters=True)
 async def portfolio_optimization(account: str | None = None) -> State[Any]:
     """Compare each account with its targets, and propose a rebalance plan where it is off. Nothing is traded.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
+from pydantic import Field
 
 from flows import showing, support, tasks
 from lib.balances.flows import FlowKind
@@ -70,6 +71,30 @@ async def backfill_market_data(
     async with support.platform():
         filled = await support.attempt(tasks.backfill_market_data, symbols, timeframes, start, end)
         return await support.conclude_chain("backfill-market-data", backfill_market_data=filled)
+
+
+@flow(name="restore-archive", flow_run_name=showing.name_run)
+async def restore_archive(
+    start: datetime,
+    end: datetime | None = None,
+    symbols: list[SymbolName] | None = None,
+    timeframes: list[Timeframe] | None = None,
+    keep_days: Annotated[int, Field(ge=1, le=3650)] = 30,
+) -> State[Any]:
+    """Bring archived candles and indicators back into the database; the files stay.
+
+    Whole months come back, and stay for a while: then the nightly run deletes them again, as they are in their files.
+
+    Args:
+        start: Beginning of the window, UTC; its whole month comes back.
+        end: End of the window, UTC; empty means now.
+        symbols: Symbols as "BTC/USDT"; empty means all that are archived.
+        timeframes: Timeframes as "1h"; empty means all that are archived.
+        keep_days: How many days they stay in the database.
+    """
+    async with support.platform():
+        restored = await support.attempt(tasks.restore_archive, symbols, timeframes, start, end, keep_days)
+        return await support.conclude_chain("restore-archive", restore_archive=restored)
 
 
 @flow(name="set-stop-loss", flow_run_name=showing.name_run)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC
 from time import monotonic
@@ -14,7 +14,12 @@ from uuid import UUID
 
 import httpx
 from prefect import get_client, runtime
-from prefect.artifacts import acreate_image_artifact, acreate_progress_artifact, aupdate_progress_artifact
+from prefect.artifacts import (
+    acreate_image_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
 from prefect.context import FlowRunContext
 
 from lib.notifications.messages import Attachment
@@ -38,6 +43,12 @@ async def rename_run(what: str) -> None:
     short = name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
     async with get_client() as client:
         await client.update_flow_run(context.flow_run.id, name=short)
+
+
+async def show_table(key: str, rows: Sequence[Mapping[str, str | int]]) -> None:
+    """Publish rows as a table artifact; nothing when there is none."""
+    if rows:
+        await acreate_table_artifact([dict(row) for row in rows], key=key)
 
 
 async def show_picture(key: str, picture: Attachment | None) -> None:

@@ -175,6 +175,32 @@ async def fetch_news(limit: int) -> State[Any]:
         return support.conclude_task(await news.fetch_news(platform, limit))
 
 
+@task(name="archive_old_data", task_run_name="archive_old_data", **support.RETRY)
+async def archive_old_data(dry_run: bool = False) -> State[Any]:
+    """Move old candles and indicators to verified files, delete other old rows, and measure the tables."""
+    from lib.tasks import archive  # pyarrow stays out of the other chains
+
+    async with support.platform() as platform, showing.progress_artifact("archive-progress") as show:
+        result = await archive.archive_old_data(platform, dry_run=dry_run, show=show)
+        await showing.show_table("archive", result.list_holdings())
+        return support.conclude_task(result)
+
+
+@task(name="restore_archive", task_run_name="restore_archive", **support.RETRY)
+async def restore_archive(
+    symbols: list[str] | None, timeframes: list[str] | None, start: datetime, end: datetime | None, keep_days: int
+) -> State[Any]:
+    """Bring archived months back into the database for a while."""
+    from lib.tasks import archive  # pyarrow stays out of the other chains
+
+    async with support.platform() as platform, showing.progress_artifact("restore-progress") as show:
+        result = await archive.restore_archive(
+            platform, symbols, timeframes, start=start, end=end, keep_days=keep_days, show=show
+        )
+        await showing.show_table("archive", result.list_holdings())
+        return support.conclude_task(result)
+
+
 @task(name="send_notifications", task_run_name="send_notifications", **support.RETRY)
 async def send_notifications(
     type: MessageType | None = None,  # noqa: A002 - the users' word

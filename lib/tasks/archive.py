@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from lib.archive import archiving, restoring
 from lib.archive.archiving import Retention
+from lib.archive.messages import write_incomplete
 from lib.archive.partitions import Dataset
 from lib.archive.report import ArchiveResult
 from lib.archive.stores import Prunable
@@ -17,14 +18,14 @@ from lib.settings import Settings
 
 
 async def archive_old_data(platform: Platform, *, dry_run: bool = False, show: Show | None = None) -> ArchiveResult:
-    """Move old candles and indicators to the archive, and delete other old rows.
+    """Move old candles and indicators to the archive, delete other old rows, and tell people of what failed.
 
     Args:
         platform: The parts.
         dry_run: Only say what would be done.
         show: Told ``(done, total, what)``.
     """
-    return await asyncio.to_thread(
+    result = await asyncio.to_thread(
         archiving.archive_old_data,
         archive=platform.archive,
         clock=platform.clock,
@@ -32,6 +33,9 @@ async def archive_old_data(platform: Platform, *, dry_run: bool = False, show: S
         dry_run=dry_run,
         show=show,
     )
+    if result.failed:
+        platform.notifications.record(write_incomplete(result, platform.clock.now()))
+    return result
 
 
 async def restore_archive(

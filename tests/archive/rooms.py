@@ -56,11 +56,11 @@ class Room:
         return Retention({Dataset.CANDLES: kept, Dataset.INDICATORS: kept}, self.spared, {})
 
     def archive(self, **arguments: Any) -> ArchiveResult:
-        given = {"archive": self.parts, "clock": self.clock, "retention": self.retention}
+        given: dict[str, Any] = {"archive": self.parts, "clock": self.clock, "retention": self.retention}
         return archive_old_data(**given | arguments)
 
     def restore(self, start: datetime, end: datetime, **arguments: Any) -> ArchiveResult:
-        given = {"symbols": None, "timeframes": None, "keep": timedelta(days=30)}
+        given: dict[str, Any] = {"symbols": None, "timeframes": None, "keep": timedelta(days=30)}
         return restore_archive(archive=self.parts, clock=self.clock, start=start, end=end, **given | arguments)
 
     def store_candles(self, series: Series, since: datetime) -> None:

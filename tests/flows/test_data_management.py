@@ -1,0 +1,74 @@
+"""The nightly archive and the way back, as flows on real parts."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from flows.daily import data_management
+from flows.market import critical_path
+from flows.on_demand import restore_archive
+from tests.platforms import World
+from tests.runs import id_of, read_artifacts, read_run
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def little_is_kept(prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 150}))
+    monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 150}))
+    monkeypatch.setenv("FKS_INDICATOR_ROWS", "300")
+    monkeypatch.setenv("FKS_ARCHIVE_URL", str(tmp_path))
+
+
+async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_form_brings_it_back(
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await critical_path(return_state=True)
+    monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 30}))
+    monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 70}))
+    before = prefect_world.query("SELECT * FROM candles ORDER BY 1, 2, 3")
+
+    dry = await data_management(dry_run=True, return_state=True)
+    assert "would be archived" in (await read_artifacts(id_of(dry)))["data-management"]
+    assert prefect_world.query("SELECT * FROM candles ORDER BY 1, 2, 3") == before
+
+    state = await data_management(return_state=True)
+    assert state.name == "Completed", state.message
+    [[archived, left]] = prefect_world.query(
+        "SELECT (SELECT sum(rows) FROM archive_manifest), (SELECT count(*) FROM candles)"
+    )
+    assert archived > 0 and archived + left == len(before)
+    artifacts = await read_artifacts(id_of(state))
+    (row,) = json.loads(artifacts["archive"])
+    assert (row["what"], row["symbols"], row["rows"]) == ("candles 1h", 4, archived)
+    assert "since yesterday" in artifacts["data-management"]
+    assert f"{archived:,} candles archived" in str((await read_run(id_of(state))).name)
+
+    monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 150}))  # even then nothing of it is fetched again
+    monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 150}))
+    prefect_world.query("UPDATE sync_status SET audited_at = now() - interval '2 days'")
+    await critical_path(return_state=True)
+    [[still]] = prefect_world.query("SELECT count(*) FROM candles")
+    assert still - left <= 4  # an hour may have passed
+
+    begin = datetime.now(UTC) - timedelta(days=200)
+    state = await restore_archive(begin, symbols=["btc/usdt"], return_state=True)
+    assert state.name == "Completed", state.message
+    state = await restore_archive(begin, return_state=True)
+    after = prefect_world.query("SELECT * FROM candles ORDER BY 1, 2, 3")
+    assert set(before) <= set(after)
+
+    monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 30}))
+    monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 70}))
+    night = await data_management(return_state=True)
+    assert "stays in the database until" in (await read_artifacts(id_of(night)))["data-management"]
+
+    nothing = await restore_archive(
+        datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 2, 1, tzinfo=UTC), return_state=True
+    )
+    assert nothing.type == "FAILED" and "The archive has candles 1h from" in str(nothing.message)
