@@ -11,16 +11,20 @@ import email
 import email.policy
 import itertools
 import json
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+
+from lib.ports import Clock
 
 MAX_CONTENT = 2000
 MAX_EMBEDS = MAX_FILES = 10
@@ -71,6 +75,36 @@ class Reply:
     arrived: threading.Event = field(default_factory=threading.Event)
 
 
+class Allowance:
+    """Discord's limit of one webhook: so many requests in so many seconds, told in headers before it is reached."""
+
+    def __init__(self, clock: Clock, requests: int = 5, seconds: float = 2.0) -> None:
+        self.exceeded = 0
+        self._clock = clock
+        self._most = requests
+        self._seconds = timedelta(seconds=seconds)
+        self._left = 0
+        self._reset_at = clock.now()
+
+    def spend(self) -> tuple[bool, dict[str, str]]:
+        """Return whether the request may pass, and the headers of its answer."""
+        now = self._clock.now()
+        if now >= self._reset_at:
+            self._left, self._reset_at = self._most, now + self._seconds
+        passes = self._left > 0
+        self._left -= passes
+        self.exceeded += not passes
+        wait = (self._reset_at - now).total_seconds()
+        headers = {
+            "X-RateLimit-Limit": str(self._most),
+            "X-RateLimit-Remaining": str(self._left),
+            "X-RateLimit-Reset": f"{self._reset_at.timestamp():.3f}",
+            "X-RateLimit-Reset-After": f"{wait:.3f}",
+            "X-RateLimit-Bucket": "webhook",
+        }
+        return passes, headers if passes else headers | {"Retry-After": f"{math.ceil(wait)}"}
+
+
 class WebhookServer:
     """The server and what it saw. `requests` counts all of them, `messages` are those it took, `body` is the newest."""
 
@@ -81,6 +115,7 @@ class WebhookServer:
         self.requests = 0
         self.body = b""
         self.down = False
+        self.allowance: Allowance | None = None
         self.never = threading.Event()  # an answer held for this comes only when the server stops
         self._replies: deque[Reply] = deque()
         self._ids = itertools.count(1)
@@ -105,6 +140,8 @@ class WebhookServer:
             reply = self._replies.popleft() if self._replies else None
         if self.down:
             return 503, {}, "upstream connect error"
+        if reply is None and self.allowance is not None:
+            return self._take_limited(self.allowance, path, headers, body)
         if reply is None:
             return self._take(path, headers, body)
         if reply.takes:
@@ -115,6 +152,16 @@ class WebhookServer:
         if reply.held:
             reply.held.wait(timeout=30)
         return reply.status, reply.headers, reply.body
+
+    def _take_limited(
+        self, allowance: Allowance, path: str, headers: email.message.Message, body: bytes
+    ) -> tuple[int, dict[str, str], Any]:
+        passes, told = allowance.spend()
+        if not passes:
+            wait = float(told["X-RateLimit-Reset-After"])
+            return 429, told, {"message": "You are being rate limited.", "retry_after": wait, "global": False}
+        status, more, answer = self._take(path, headers, body)
+        return status, {**more, **told}, answer
 
     def _take(self, path: str, headers: email.message.Message, body: bytes) -> tuple[int, dict[str, str], Any]:
         parts = urlsplit(path)

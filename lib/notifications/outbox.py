@@ -170,6 +170,40 @@ class Undelivered:
     reason: str
 
 
+@dataclass(frozen=True)
+class ChannelRecord:
+    """What became of messages on one channel.
+
+    Attributes:
+        channel: The channel's name.
+        delivered: Messages it confirmed, those in digests included.
+        given_up: Messages it will not get.
+        delivered_at: When it confirmed one last; None when it did not.
+        waiting: Messages neither delivered nor given up, those that are held included.
+    """
+
+    channel: str
+    delivered: int
+    given_up: int
+    delivered_at: datetime | None
+    waiting: int
+
+
+@dataclass(frozen=True)
+class MessageRecord:
+    """What became of one message on each of its channels.
+
+    Attributes:
+        title: Its one line.
+        created_at: UTC.
+        places: What to say of each channel: "12:01:03", "waits", "held", "in a digest", or why it was given up.
+    """
+
+    title: str
+    created_at: datetime
+    places: Mapping[str, str]
+
+
 class DeliveryQueue(Protocol):
     """What delivery needs. Every method raises `DatabaseUnavailable`; repeating it is then safe."""
 
@@ -233,6 +267,14 @@ class DeliveryQueue(Protocol):
 
     def load_backlog(self) -> Mapping[str, Backlog]:
         """Return what waits, by channel; channels with nothing waiting are absent."""
+        ...
+
+    def load_channel_records(self, since: datetime) -> Sequence[ChannelRecord]:
+        """Return what became of the messages created since, by channel in the order of names."""
+        ...
+
+    def load_message_records(self, limit: int) -> Sequence[MessageRecord]:
+        """Return what became of the newest messages, newest first."""
         ...
 
     def load_undelivered(self, since: datetime, limit: int) -> Sequence[Undelivered]:

@@ -11,7 +11,7 @@ from tabulate import tabulate
 from lib.notifications.channels import Subscriber
 from lib.notifications.delivery import ChannelReport, Pace, deliver_due
 from lib.notifications.messages import Message
-from lib.notifications.outbox import NotificationStore, Undelivered
+from lib.notifications.outbox import ChannelRecord, MessageRecord, NotificationStore, Undelivered
 from lib.ports import Clock
 from lib.results import Item, Status, TaskResult, calc_status
 
@@ -20,6 +20,8 @@ NOBODY = "no channel configured: nobody is told. Set FKS_CHANNELS__DISCORD__URL"
 SHOWN_FOR = timedelta(days=3)
 MAX_SHOWN = 20
 MAX_LOGGED = 5
+RECORD_OF = timedelta(days=1)
+MAX_LISTED = 10
 logger = logging.getLogger(__name__)
 
 
@@ -29,20 +31,41 @@ class NotificationsResult(TaskResult):
     Attributes:
         undelivered: Messages of the last three days that no channel has confirmed: urgent first, then newest first;
             the first twenty.
+        channels: What became of the messages of the last day, by channel.
+        messages: What became of the ten newest messages on each channel.
     """
 
     undelivered: tuple[Undelivered, ...] = ()
+    channels: tuple[ChannelRecord, ...] = ()
+    messages: tuple[MessageRecord, ...] = ()
 
     def render_tables(self) -> list[str]:
-        """The messages that nobody has been told."""
-        if not self.undelivered:
-            return []
-        rows = [
-            (each.severity.value, each.title.replace("|", "\\|"), _format_age(self, each), each.reason)
-            for each in self.undelivered
+        """The messages that nobody has been told, and the record of what was delivered where."""
+        unsent = [(each.severity.value, each.title, _format_age(self, each), each.reason) for each in self.undelivered]
+        channels = [
+            (
+                each.channel,
+                each.delivered,
+                f"{each.delivered_at:%Y-%m-%d %H:%M:%S}" if each.delivered_at else "",
+                each.waiting,
+                each.given_up,
+            )
+            for each in self.channels
         ]
-        headers = ("severity", "message", "age", "why not delivered")
-        return ["### Not delivered\n\n" + tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True)]
+        messages = [
+            (
+                f"{each.created_at:%m-%d %H:%M}",
+                each.title,
+                ", ".join(f"{channel} {what}" for channel, what in each.places.items()) or "nobody",
+            )
+            for each in self.messages
+        ]
+        tables = (
+            _render_table("Not delivered", ("severity", "message", "age", "why not delivered"), unsent),
+            _render_table("Channels, last 24 hours", ("channel", "delivered", "last", "waits", "given up"), channels),
+            _render_table("Latest messages (UTC)", ("recorded", "message", "delivered"), messages),
+        )
+        return [table for table in tables if table]
 
 
 def send_notifications(
@@ -93,7 +116,16 @@ def send_notifications(
         started_at=started_at,
         finished_at=clock.now(),
         undelivered=tuple(undelivered),
+        channels=tuple(store.load_channel_records(clock.now() - RECORD_OF)),
+        messages=tuple(store.load_message_records(MAX_LISTED)),
     )
+
+
+def _render_table(title: str, headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    if not rows:
+        return ""
+    cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
+    return f"### {title}\n\n" + tabulate(cells, headers=headers, tablefmt="pipe", disable_numparse=True)
 
 
 def _to_item(report: ChannelReport, now: datetime) -> Item:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from lib.notifications.messages import Severity
 from tests.notifications.samples import DrivenClock, PostOffice, titles
-from tests.webhooks import WebhookServer
+from tests.webhooks import Allowance, WebhookServer
 
 
 def test_a_failure_is_tried_again_with_growing_waits_and_the_order_is_kept(
@@ -44,6 +45,49 @@ def test_all_channels_down_for_an_hour_lose_and_repeat_nothing_and_keep_the_orde
 
     assert titles(webhooks) == titles(other_webhooks) == expected
     assert webhooks.requests < 100
+
+
+def test_urgent_messages_of_an_outage_come_first_and_all_keep_their_order(
+    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer
+) -> None:
+    channels = [post_office.subscribe("a", webhooks), post_office.subscribe("b", other_webhooks)]
+    webhooks.down = other_webhooks.down = True
+    urgent, others = [], []
+    for minute in range(0, 60, 5):
+        others.append(f"message at minute {minute}")
+        post_office.record(others[-1])
+        urgent.append(f"urgent at minute {minute}")
+        post_office.record(urgent[-1], severity=Severity.URGENT)
+        post_office.deliver(*channels)
+        post_office.clock.pass_by(minutes=5)
+    webhooks.down = other_webhooks.down = False
+
+    for _ in range(3):
+        post_office.clock.pass_by(minutes=5)
+        post_office.deliver(*channels)
+
+    assert titles(webhooks) == titles(other_webhooks) == urgent + others
+
+
+def test_a_backlog_drains_at_the_pace_that_discord_tells_without_being_refused_once(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    clock = post_office.clock
+    discord = post_office.subscribe("discord", webhooks)
+    webhooks.allowance = Allowance(clock, requests=5, seconds=2)
+    expected = [f"message {number:03}" for number in range(250)]
+    post_office.record(*expected)
+    passes = 0
+
+    while len(webhooks.messages) < len(expected):
+        began_at, passes = clock.now(), passes + 1
+        post_office.deliver(discord, seconds=20)
+        assert clock.now() - began_at <= timedelta(seconds=20)
+        clock.pass_by(seconds=10)  # as long as the run that follows takes to begin, at least
+
+    assert titles(webhooks) == expected
+    assert passes == 250 / (5 * 20 / 2)
+    assert (webhooks.requests, webhooks.allowance.exceeded) == (250, 0)
 
 
 @pytest.mark.parametrize(

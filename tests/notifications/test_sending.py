@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
 
 from lib.errors import AllItemsFailed, SettingsError
 from lib.notifications.channels import Subscriber
 from lib.notifications.delivery import Pace
+from lib.notifications.holding import Holding
 from lib.notifications.messages import MessageType, Severity
 from lib.notifications.sending import NotificationsResult, send_notifications
 from lib.notifications.texts import write_note
@@ -49,8 +51,9 @@ def test_without_a_channel_the_messages_are_kept_shown_and_logged(
     assert result.counts["untold"] == 2
     assert [each.title for each in result.undelivered] == ["🛑 STOP LOSS", "can wait | or not"]
     assert "🛑 STOP LOSS (no channel configured for it)" in caplog.text
-    (table,) = result.render_tables()
+    table, record = result.render_tables()
     assert "🛑 STOP LOSS" in table
+    assert record.count("nobody") == 2
     assert "1 h 30 min" in table
     assert "can wait \\| or not" in table
 
@@ -107,6 +110,51 @@ def test_a_message_that_its_only_channel_cannot_take_makes_no_run_fail_once_othe
     assert {result.status for result in results} == {Status.PARTIAL}
     assert "1 waiting, next attempt 12:" in results[-2].items[0].detail
     assert "no answer" in results[-2].items[0].detail
+
+
+def test_the_result_shows_what_became_of_each_message_on_each_channel(
+    post_office: PostOffice, webhooks: WebhookServer, other_webhooks: WebhookServer
+) -> None:
+    works = post_office.subscribe("a", webhooks)
+    broken = post_office.subscribe("b", other_webhooks)
+    later = Subscriber(PickyChannel(), holding=Holding(collect=timedelta(hours=1)))
+    post_office.record("first", "second", severity=Severity.INFO)
+    send(post_office, works, later)
+    other_webhooks.answer_next(400)
+    other_webhooks.answer_next(503, times=9)
+    post_office.record("third | and", "fourth")
+    post_office.clock.pass_by(minutes=1)
+
+    result = send(post_office, works, broken, later)
+
+    channels, messages = result.render_tables()
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in channels.splitlines()[4:]]
+    assert cells == [
+        ["a", "4", "2026-03-02 12:01:00", "0", "0"],
+        ["b", "0", "", "1", "1"],
+        ["mail", "2", "2026-03-02 12:01:00", "2", "0"],
+    ]
+    told = [line.split(" | ", 1)[1].rstrip(" |") for line in messages.splitlines()[4:]]
+    assert [" ".join(line.split()) for line in told] == [
+        "fourth | a 12:01:00, b waits: Discord answered 503, mail 12:01:00",
+        "third \\| and | a 12:01:00, b given up: Discord answered 400: it does not take this message, mail 12:01:00",
+        "second | a 12:00:00, mail held",
+        "first | a 12:00:00, mail held",
+    ]
+
+
+def test_what_went_into_a_digest_counts_as_delivered_when_the_digest_is(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    discord = post_office.subscribe("discord", webhooks, holding=Holding(collect=timedelta(hours=1)))
+    post_office.record("first", "second", severity=Severity.INFO)
+    send(post_office, discord)
+    webhooks.answer_next(429, headers={"Retry-After": "60"})
+    post_office.clock.pass_by(hours=1)
+
+    assert [(each.delivered, each.waiting) for each in send(post_office, discord).channels] == [(0, 3)]
+    post_office.clock.pass_by(minutes=1)
+    assert [(each.delivered, each.waiting) for each in send(post_office, discord).channels] == [(3, 0)]
 
 
 def test_being_asked_to_wait_is_no_failure(post_office: PostOffice, webhooks: WebhookServer) -> None:

@@ -8,21 +8,22 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import col, select
 
-from lib.adapters.database import held_notifications
+from lib.adapters.database import delivery_records, held_notifications
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.message_rows import load_attachments, to_message
 from lib.adapters.database.message_rows import record_message as record_message
-from lib.adapters.database.notification_queue import BACKLOG, CHANNEL_LOCK, CLAIM, UNDELIVERED, URGENT
+from lib.adapters.database.notification_queue import BACKLOG, CHANNEL_LOCK, CLAIM, ROUTE, UNDELIVERED, URGENT
 from lib.adapters.database.tables.notifications import NotificationDeliveryRow, NotificationRow
 from lib.notifications.holding import Held
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.notifications.outbox import (
     Backlog,
+    ChannelRecord,
     Delivery,
     DeliveryState,
+    MessageRecord,
     Route,
     Settlement,
     Undelivered,
@@ -56,22 +57,13 @@ class NotificationStore:
     ) -> None:
         """Create the deliveries of each message, once per channel."""
         with database_errors("choosing channels"), self._begin() as connection:
-            urgent = self._mark_routed(connection, list(routes), now)
-            rows = [
-                {
-                    "notification_id": key,
-                    "channel": channel,
-                    "state": (DeliveryState.HELD if (key, channel) in held else DeliveryState.PENDING).value,
-                    "priority": 0 if urgent[key] else 1,
-                    "created_at": now,
-                    "next_attempt_at": now,
-                }
-                for key, channels in routes.items()
-                for channel in channels
-            ]
-            if rows:
-                once = insert(NotificationDeliveryRow)
-                connection.execute(once.on_conflict_do_nothing(index_elements=["notification_id", "channel"]), rows)
+            row = NotificationRow
+            routed = update(row).where(col(row.notification_id).in_(routes))
+            connection.execute(routed.values(routed_at=func.coalesce(row.routed_at, now)))
+            pairs = [(key, channel) for key, channels in routes.items() for channel in channels]
+            states = [DeliveryState.HELD if pair in held else DeliveryState.PENDING for pair in pairs]
+            wanted = {"keys": [key for key, _ in pairs], "channels": [channel for _, channel in pairs]}
+            connection.execute(ROUTE, wanted | {"states": [state.value for state in states], "now": now})
 
     def load_held(self) -> Mapping[str, Held]:
         """Return what waits for digests, by channel."""
@@ -169,6 +161,16 @@ class NotificationStore:
                 for row in connection.execute(BACKLOG)
             }
 
+    def load_channel_records(self, since: datetime) -> Sequence[ChannelRecord]:
+        """Return what became of the messages created since, by channel."""
+        with database_errors("reading the record of channels"), self._begin() as connection:
+            return delivery_records.load_channel_records(connection, since)
+
+    def load_message_records(self, limit: int) -> Sequence[MessageRecord]:
+        """Return what became of the newest messages."""
+        with database_errors("reading the record of messages"), self._begin() as connection:
+            return delivery_records.load_message_records(connection, limit)
+
     def load_undelivered(self, since: datetime, limit: int) -> Sequence[Undelivered]:
         """Return messages that no channel has confirmed, urgent first, then newest first."""
         with database_errors("reading undelivered messages"), self._begin() as connection:
@@ -176,17 +178,6 @@ class NotificationStore:
 
     def _begin(self) -> AbstractContextManager[Connection]:
         return self._engine.begin()
-
-    def _mark_routed(self, connection: Connection, keys: Sequence[int], now: datetime) -> dict[int, bool]:
-        """Mark the messages as routed; returns whether each is urgent."""
-        row = NotificationRow
-        routed = (
-            update(row)
-            .where(col(row.notification_id).in_(keys))
-            .values(routed_at=func.coalesce(row.routed_at, now))
-            .returning(col(row.notification_id), col(row.severity))
-        )
-        return {key: severity == Severity.URGENT for key, severity in connection.execute(routed)}
 
 
 def _to_undelivered(row: Row[Any]) -> Undelivered:
