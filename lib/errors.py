@@ -20,6 +20,7 @@
     │   ├── CredentialsRefused    key, secret or permission refused by the exchange
     │   ├── OrderRefused          funds, filters or our own checks refuse an order
     │   │   └── CheckRefused      one of our own checks, with its code
+    │   ├── PlanOutdated          time, prices or holdings have moved on since a plan was made: plan anew
     │   └── EnvironmentRefused    port taken, disk full, folder not writable, wrong server version
     ├── DataError                 what came back cannot be used; nothing of it was stored
     │   ├── BadAnswer             not JSON, wrong types, wrong counts, impossible values
@@ -125,6 +126,10 @@ class CheckRefused(OrderRefused):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class PlanOutdated(OperatorError):
+    """Time, prices or holdings have moved on since a plan was made; nothing of it is sent, and it is planned anew."""
 
 
 class EnvironmentRefused(OperatorError):

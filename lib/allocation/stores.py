@@ -9,7 +9,7 @@ Every change of state is one ``UPDATE … WHERE state IN (…)``: of two at once
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -73,6 +73,19 @@ class StoredLeg:
     leg: Leg
     state: LegState
     reason: str
+
+
+@dataclass(frozen=True)
+class Question:
+    """A flow run that asked people about a plan.
+
+    Attributes:
+        run: Its id.
+        answer_by: No answer until then is a rejection, UTC.
+    """
+
+    run: str
+    answer_by: datetime
 
 
 class Decision(StrEnum):
@@ -201,8 +214,35 @@ class PlanStore(Protocol):
         """Return the account's open plan, if any."""
         ...
 
-    def decide(self, plan: StoredPlan, approval: Approval) -> bool:
-        """Store the decision on a proposed plan, and exclude legs, both or nothing.
+    def bind(self, run: str, plan_id: int, now: datetime) -> None:
+        """Note that a flow run works on a plan; the first plan of a run stays the one."""
+        ...
+
+    def load_bound(self, account: str, run: str) -> StoredPlan | None:
+        """Return the plan that a flow run works on.
+
+        Raises:
+            OperatorError: It is another account's.
+        """
+        ...
+
+    def ask(self, plan_id: int, question: Question, message: Message) -> bool:
+        """Note that a run which is bound to a proposed plan asks people, and keep the message, both or nothing.
+
+        False, and nothing stored, when the plan is proposed no more. Asked again, the first deadline stays.
+        """
+        ...
+
+    def load_question(self, plan_id: int) -> Question | None:
+        """Return the last question about a plan."""
+        ...
+
+    def load_unanswered(self, before: datetime) -> Sequence[StoredPlan]:
+        """Return the proposed plans of all accounts whose last question was to be answered before an instant."""
+        ...
+
+    def decide(self, plan: StoredPlan, approval: Approval, message: Message | None = None) -> bool:
+        """Store the decision on a proposed plan, exclude legs, and keep the message: all or nothing.
 
         False, and nothing stored, when it was decided, expired or changed since `plan` was loaded.
 
@@ -211,8 +251,12 @@ class PlanStore(Protocol):
         """
         ...
 
-    def advance(self, plan_id: int, state: PlanState, *, note: str, now: datetime) -> bool:
-        """Move a plan on; False, and nothing changed, when it is not where that state comes from (`COMES_FROM`).
+    def advance(
+        self, plan_id: int, state: PlanState, *, note: str, now: datetime, message: Message | None = None
+    ) -> bool:
+        """Move a plan on, and keep the message, both or nothing.
+
+        False, and nothing stored, when it is not where that state comes from (`COMES_FROM`).
 
         Approval and rejection of a proposed plan go through `decide`.
         """

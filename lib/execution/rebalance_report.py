@@ -29,6 +29,7 @@ from lib.units import format_money
 ZERO = Decimal(0)
 TASK = "rebalance_portfolio"
 STATUS = {LegState.DONE: Status.OK, LegState.FAILED: Status.FAILED}
+ORDER_HEADERS = ("order", "exchange's", "state", "stored (UTC)", "sent", "filled", "approved by", "code")
 logger = logging.getLogger(__name__)
 
 
@@ -100,38 +101,43 @@ class RebalanceResult(TaskResult):
     accounts: tuple[Rebalanced, ...] = ()
 
     def render_tables(self) -> list[str]:
-        """Markdown of each plan's legs, and of the allocation before and after."""
-        return [table for one in self.accounts for table in (_render_legs(one), _render_allocation(one))]
+        """Markdown of each plan: who decided, its legs, its orders, and the allocation before and after."""
+        return [table for one in self.accounts for table in (*render_plan(one.plan, one.legs), _render_allocation(one))]
 
 
-async def report_plan(
+async def measure_plan(
     plan: StoredPlan,
-    orders: Mapping[int, Order],
+    legs: tuple[ExecutedLeg, ...],
     account: ExchangeAccount,
     prices: PriceSource,
     rules: RebalanceRules,
     clock: Clock,
-    started_at: datetime,
-) -> RebalanceResult:
-    """Return the report of a plan that has ended; `orders` by the number of their leg.
+) -> Rebalanced:
+    """Return what became of a plan that has ended, and of the allocation."""
+    before, after = await _measure(plan, _list_fills(legs), account, prices, rules, clock)
+    return Rebalanced(plan, legs, before, after)
+
+
+def report_plan(done: Rebalanced, started_at: datetime, finished_at: datetime) -> RebalanceResult:
+    """Return the report of a plan that has ended.
 
     Raises:
         AllItemsFailed: Every leg failed.
     """
-    legs = tuple(ExecutedLeg(one, orders.get(one.leg.number)) for one in plan.legs)
-    items = tuple(_to_item(one.stored) for one in legs)
-    status = calc_status(TASK, items)
-    fills = [fill for one in legs if one.order for fill in one.order.fills]
-    before, after = await _measure(plan, fills, account, prices, rules, clock)
+    items = tuple(_to_item(one.stored) for one in done.legs)
     return RebalanceResult(
         task=TASK,
-        status=status,
-        counts={"legs": sum(item.status is Status.OK for item in items), "fills": len(fills)},
+        status=calc_status(TASK, items),
+        counts={"legs": sum(item.status is Status.OK for item in items), "fills": len(_list_fills(done.legs))},
         items=items,
         started_at=started_at,
-        finished_at=clock.now(),
-        accounts=(Rebalanced(plan, legs, before, after),),
+        finished_at=finished_at,
+        accounts=(done,),
     )
+
+
+def _list_fills(legs: Iterable[ExecutedLeg]) -> list[Fill]:
+    return [fill for one in legs if one.order for fill in one.order.fills]
 
 
 def _to_item(stored: StoredLeg) -> Item:
@@ -185,10 +191,40 @@ def _value(plan: StoredPlan, balances: Mapping[str, Balance], quotes: Quotes, ru
     return measure_allocation(portfolio, rules.targets, rules.band)
 
 
-def _render_legs(one: Rebalanced) -> str:
-    rows = [_leg_row(leg) for leg in one.legs]
-    title = f"{one.plan.name}, {one.plan.state}"
-    return _table(rows, title, "leg", "planned", "executed", "reference", "price", "slippage bps", "fee", "", "why")
+def render_plan(plan: StoredPlan, legs: Sequence[ExecutedLeg]) -> list[str]:
+    """Render who decided on a plan, its legs, and the audit trail of its orders, in Markdown."""
+    title = f"{plan.name}, {plan.state}"
+    headers = (title, "leg", "planned", "executed", "reference", "price", "slippage bps", "fee", "", "why")
+    orders = [one.order for one in legs if one.order is not None]
+    trail = _table([_order_row(order) for order in orders], *ORDER_HEADERS) if orders else "Nothing was ordered."
+    return [_render_decision(plan), _table([_leg_row(leg) for leg in legs], *headers), trail]
+
+
+def _render_decision(plan: StoredPlan) -> str:
+    approval = plan.approval
+    decided = "not decided on"
+    if approval is not None:
+        note = f': "{approval.note}"' if approval.note else ""
+        decided = f"{approval.decision} by **{approval.who}** at {approval.at:%Y-%m-%d %H:%M:%S} UTC{note}"
+    return (
+        f"Plan {plan.plan_id} of {plan.account}, hash `{plan.plan_hash}`: proposed at "
+        f"{plan.created_at:%Y-%m-%d %H:%M:%S} UTC by code `{plan.code_version}`; {decided}; {plan.state} since "
+        f"{plan.changed_at:%Y-%m-%d %H:%M:%S} UTC{f' ({plan.note})' if plan.note else ''}."
+    )
+
+
+def _order_row(order: Order) -> tuple[str, ...]:
+    times = [f"{attempt.attempted_at:%H:%M:%S.%f}"[:-3] for attempt in order.attempts]
+    return (
+        order.intent.client_order_id,
+        order.order_id or "",
+        order.state.value,
+        f"{order.intent.created_at:%Y-%m-%d %H:%M:%S}",
+        ", ".join(times),
+        ", ".join(sorted({f"{fill.filled_at:%H:%M:%S}" for fill in order.fills})),
+        order.intent.approval or "",
+        order.code_version,
+    )
 
 
 def _leg_row(one: ExecutedLeg) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal, localcontext
+from functools import partial
 
 from lib.allocation.legs import FINEST, Leg
 from lib.allocation.plan import RebalanceRules
@@ -20,8 +21,10 @@ from lib.errors import OperatorError, OrderRefused, OutcomeUnknown, SymbolHalted
 from lib.execution.checks import calc_bound
 from lib.execution.orders import Order, OrderIntent, OrderKind, OrderState, TimeInForce, make_client_order_id
 from lib.execution.placing import Placing
-from lib.execution.rebalance_report import RebalanceResult, report_plan
+from lib.execution.rebalance_messages import write_rebalanced
+from lib.execution.rebalance_report import ExecutedLeg, Rebalanced, RebalanceResult, measure_plan, report_plan
 from lib.execution.stores import OrderStore
+from lib.notifications.messages import Message
 from lib.portfolio.fills import Side
 from lib.portfolio.money import EXACT, format_number
 from lib.portfolio.quotes import PriceSource
@@ -86,24 +89,26 @@ async def run_rebalance_plan(
     stored = await asyncio.to_thread(plans.load_plan, account.account, plan.plan_id)
     if stored.plan_hash != plan.plan_hash:
         raise OperatorError(f"{plan.name} is not what is stored as {stored.name}. Review that one.")
-    if stored.state not in ENDED:
-        run = _Run(account, stored, plans, placing, orders, market, clock, options)
-        run.check()
-        await run.begin()
-        await run.trade()
-        await run.end()
-        stored = await asyncio.to_thread(plans.load_plan, account.account, plan.plan_id)
-    known = await asyncio.to_thread(orders.load_orders, account.account, plan=stored.name)
-    by_leg = {one.leg.number: order for one in stored.legs for order in known if _is_of(order, stored, one.leg)}
-    return await report_plan(stored, by_leg, account, prices, options.rules, clock, started_at)
+    if stored.state in ENDED:
+        legs = await asyncio.to_thread(load_legs, stored, orders)
+        done = await measure_plan(stored, legs, account, prices, options.rules, clock)
+        return report_plan(done, started_at, clock.now())
+    run = _Run(account, stored, plans, placing, orders, market, clock, options)
+    run.check()
+    await run.begin()
+    await run.trade()
+    return report_plan(await run.end(prices), started_at, clock.now())
+
+
+def load_legs(plan: StoredPlan, orders: OrderStore) -> tuple[ExecutedLeg, ...]:
+    """Return the legs of a plan with their orders, by number."""
+    known = orders.load_orders(plan.account, plan=plan.name)
+    by_name = {order.intent.client_order_id: order for order in known}
+    return tuple(ExecutedLeg(one, by_name.get(_name_order(plan, one.leg))) for one in plan.legs)
 
 
 def _name_order(plan: StoredPlan, leg: Leg) -> str:
     return make_client_order_id(plan.account, plan.name, f"leg {leg.number}")
-
-
-def _is_of(order: Order, plan: StoredPlan, leg: Leg) -> bool:
-    return order.intent.client_order_id == _name_order(plan, leg)
 
 
 @dataclass
@@ -160,7 +165,7 @@ class _Run:
             if order.state is not OrderState.NEW and not rests:
                 _check_final(order)
         if self.plan.state is PlanState.APPROVED:
-            await self._advance(PlanState.RUNNING, "trading")
+            await self._advance(PlanState.RUNNING, "trading", self.clock.now())
 
     async def trade(self) -> None:
         """Trade and settle every leg that is not settled: sells, then buys."""
@@ -175,20 +180,24 @@ class _Run:
             if not await asyncio.to_thread(self.plans.settle_leg, plan.plan_id, leg.number, state, reason=reason):
                 raise OperatorError(f"Leg {leg.number} of {plan.name} was changed by somebody else. Look at it first.")
 
-    async def end(self) -> None:
-        """Mark the plan as done, or as failed when a leg is."""
+    async def end(self, prices: PriceSource) -> Rebalanced:
+        """Mark the plan as done, or as failed when a leg is; the message of it is stored in the same transaction."""
         plan = await asyncio.to_thread(self.plans.load_plan, self.plan.account, self.plan.plan_id)
+        legs = await asyncio.to_thread(load_legs, plan, self.orders)
         failed = [one.leg.symbol for one in plan.legs if one.state is LegState.FAILED]
         done = sum(one.state is LegState.DONE for one in plan.legs)
-        words = f"{done} of {done + len(failed)} legs traded"
+        state, note = PlanState.DONE, f"{done} of {done + len(failed)} legs traded"
         if failed:
-            await self._advance(PlanState.FAILED, f"{words}, not {', '.join(failed)}: see the legs")
-        else:
-            await self._advance(PlanState.DONE, words)
-
-    async def _advance(self, state: PlanState, note: str) -> None:
+            state, note = PlanState.FAILED, f"{note}, not {', '.join(failed)}: see the legs"
         now = self.clock.now()
-        if not await asyncio.to_thread(self.plans.advance, self.plan.plan_id, state, note=note, now=now):
+        ended = replace(plan, state=state, note=note, changed_at=now)
+        measured = await measure_plan(ended, legs, self.account, prices, self.options.rules, self.clock)
+        await self._advance(state, note, now, write_rebalanced(measured, now))
+        return measured
+
+    async def _advance(self, state: PlanState, note: str, now: datetime, message: Message | None = None) -> None:
+        advance = partial(self.plans.advance, self.plan.plan_id, state, note=note, now=now, message=message)
+        if not await asyncio.to_thread(advance):
             raise OperatorError(f"{self.plan.name} was changed by somebody else meanwhile. Look at it first.")
 
     async def _trade(self, leg: Leg, order: Order | None, left: Sequence[Leg]) -> tuple[LegState, str]:

@@ -20,6 +20,7 @@ from lib.allocation.holdings import Asset, Portfolio
 from lib.allocation.plan import RebalanceRules, plan_rebalance
 from lib.allocation.stores import Approval, Decision, LegState, PlanState, StoredPlan
 from lib.allocation.targets import TargetRules
+from lib.code_version import find_code_version
 from lib.errors import AllItemsFailed, OperatorError, OutcomeUnknown
 from lib.execution.checks import OrderLimits
 from lib.execution.gate import Gate
@@ -157,8 +158,10 @@ async def test_an_approved_plan_ends_inside_the_bands(trader: Trader) -> None:
     assert [intent.side for intent in sent] == [Side.SELL, Side.BUY, Side.BUY]
     assert sent[0].limit_price == Decimal(49_500)
     assert sent[0].approval is not None and sent[0].approval.startswith("Ada, ")
-    legs, allocation = result.render_tables()
+    decision, legs, orders, allocation = result.render_tables()
+    assert "approved by **Ada**" in decision and plan.plan_hash in decision
     assert "sell BTC/USDT" in legs and "USDT" in legs and "before" in allocation
+    assert all(intent.client_order_id in orders for intent in sent) and find_code_version() in orders
     assert all(abs(leg.slippage_bps or Decimal(0)) <= 100 for leg in account.legs)
 
 

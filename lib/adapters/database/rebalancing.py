@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.message_rows import record_message
-from lib.adapters.database.tables.rebalancing import APPROVALS, LEGS, PLANS
+from lib.adapters.database.tables.rebalancing import APPROVALS, LEGS, PLANS, RUNS
 from lib.allocation.legs import Leg, SkipReason
 from lib.allocation.plan import RebalancePlan
 from lib.allocation.stores import (
@@ -21,6 +22,7 @@ from lib.allocation.stores import (
     Decision,
     LegState,
     PlanState,
+    Question,
     StoredLeg,
     StoredPlan,
 )
@@ -51,7 +53,7 @@ class DatabasePlans:
         with database_errors(f"reading plan {plan_id}"), self._engine.connect() as connection:
             found = _load(connection, select(PLANS).where(PLANS.c.plan_id == plan_id))
         if found is None:
-            raise OperatorError(f"There is no plan {plan_id}. `optimize-portfolio` shows the account's open one.")
+            raise OperatorError(f"There is no plan {plan_id}. portfolio-optimization shows the open one of each.")
         if found.account != account:
             raise OperatorError(f"Plan {plan_id} is of account {found.account}, not of {account}. Name the right one.")
         return found
@@ -61,7 +63,55 @@ class DatabasePlans:
         with database_errors(f"reading the plan of {account}"), self._engine.connect() as connection:
             return _load(connection, _select_open(account))
 
-    def decide(self, plan: StoredPlan, approval: Approval) -> bool:
+    def bind(self, run: str, plan_id: int, now: datetime) -> None:
+        """See `PlanStore`."""
+        row = {"run": run, "plan_id": plan_id, "began_at": now}
+        with database_errors(f"noting who works on plan {plan_id}"), self._engine.begin() as connection:
+            connection.execute(upsert(RUNS).values(row).on_conflict_do_nothing())
+
+    def load_bound(self, account: str, run: str) -> StoredPlan | None:
+        """See `PlanStore`."""
+        with database_errors(f"reading the plan of run {run}"), self._engine.connect() as connection:
+            plan_id = connection.scalar(select(RUNS.c.plan_id).where(RUNS.c.run == run))
+        return self.load_plan(account, plan_id) if plan_id is not None else None
+
+    def ask(self, plan_id: int, question: Question, message: Message) -> bool:
+        """See `PlanStore`."""
+        is_proposed = (PLANS.c.plan_id == plan_id) & (PLANS.c.state == PlanState.PROPOSED.value)
+        is_new = (RUNS.c.run == question.run) & (RUNS.c.plan_id == plan_id) & RUNS.c.answer_by.is_(None)
+        with database_errors(f"asking about plan {plan_id}"), self._engine.begin() as connection:
+            if connection.execute(select(PLANS.c.plan_id).where(is_proposed).with_for_update()).one_or_none() is None:
+                return False
+            connection.execute(update(RUNS).where(is_new).values(answer_by=question.answer_by))
+            record_message(connection, message)
+        return True
+
+    def load_question(self, plan_id: int) -> Question | None:
+        """See `PlanStore`."""
+        last = (
+            select(RUNS.c.run, RUNS.c.answer_by)
+            .where(RUNS.c.plan_id == plan_id, RUNS.c.answer_by.is_not(None))
+            .order_by(RUNS.c.answer_by.desc())
+            .limit(1)
+        )
+        with database_errors(f"reading who asked about plan {plan_id}"), self._engine.connect() as connection:
+            row = connection.execute(last).one_or_none()
+        return Question(row.run, row.answer_by) if row else None
+
+    def load_unanswered(self, before: datetime) -> Sequence[StoredPlan]:
+        """See `PlanStore`."""
+        overdue = (
+            select(PLANS.c.account, PLANS.c.plan_id)
+            .join(RUNS, RUNS.c.plan_id == PLANS.c.plan_id)
+            .where(PLANS.c.state == PlanState.PROPOSED.value)
+            .group_by(PLANS.c.account, PLANS.c.plan_id)
+            .having(func.max(RUNS.c.answer_by) < before)
+        )
+        with database_errors("reading plans without an answer"), self._engine.connect() as connection:
+            found = connection.execute(overdue).all()
+        return [self.load_plan(row.account, row.plan_id) for row in found]
+
+    def decide(self, plan: StoredPlan, approval: Approval, message: Message | None = None) -> bool:
         """See `PlanStore`."""
         if foreign := sorted(approval.excluded - {one.leg.symbol for one in plan.legs}):
             raise OperatorError(f"{', '.join(foreign)} has no leg in {plan.name}. Leave it out of the exclusions.")
@@ -85,13 +135,20 @@ class DatabasePlans:
                 .where(LEGS.c.plan_id == plan.plan_id, is_excluded)
                 .values(state=LegState.EXCLUDED.value, reason=f"Left out by {approval.who}.")
             )
+            if message is not None:
+                record_message(connection, message)
         return True
 
-    def advance(self, plan_id: int, state: PlanState, *, note: str, now: datetime) -> bool:
+    def advance(
+        self, plan_id: int, state: PlanState, *, note: str, now: datetime, message: Message | None = None
+    ) -> bool:
         """See `PlanStore`."""
         before = COMES_FROM[state] - ({PlanState.PROPOSED} if state in DECIDED.values() else set())
         with database_errors(f"noting that plan {plan_id} is {state}"), self._engine.begin() as connection:
-            return _move(connection, plan_id, before, state, note, now)
+            is_moved = _move(connection, plan_id, before, state, note, now)
+            if is_moved and message is not None:
+                record_message(connection, message)
+        return is_moved
 
     def settle_leg(self, plan_id: int, number: int, state: LegState, *, reason: str = "") -> bool:
         """See `PlanStore`."""
