@@ -119,6 +119,20 @@ def check() -> None:
 
 
 @app.command()
+def test_message(
+    channel: Annotated[str | None, typer.Argument(help="One channel's name; without it every channel.")] = None,
+) -> None:
+    """Send a test message through every channel, and show what each answered. Exit code 1 unless all took it."""
+    from deployments.channel_trial import render_tried, try_channels  # imports ccxt and Apprise
+    from lib.ports import SystemClock
+
+    with display.step("Send a test message"):
+        tried = try_channels(load_settings(), channel, SystemClock())
+    display.console.print(render_tried(tried))
+    raise typer.Exit(0 if all(one.is_delivered for one in tried) else 1)
+
+
+@app.command()
 def apply(
     project: Annotated[Path, typer.Option(help="Folder of prefect.yaml and of the flows.")] = PROJECT_ROOT,
     settle: Annotated[
