@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
+from pydantic import Field
 
 from flows import showing, support, tasks
 
 DAILY = timedelta(days=1)
+PeriodDays = Annotated[int, Field(ge=1, le=3650)]
 
 
 @flow(name="data-management", flow_run_name=showing.name_run, validate_parameters=True)
@@ -43,3 +45,17 @@ async def portfolio_optimization(account: str | None = None) -> State[Any]:
         (tasks.send_notifications,),
         every=DAILY,
     )
+
+
+@flow(name="daily-metrics", flow_run_name=showing.name_run, validate_parameters=True)
+async def daily_metrics(account: str | None = None, period_days: PeriodDays = 30) -> State[Any]:
+    """Measure how each account did, and all together, over whole UTC days, deposits and withdrawals left out.
+
+    Return, volatility, Sharpe, Sortino and Calmar ratio, drawdown, trades, win rate, profit factor and fees, kept in
+    the table performance_snapshots.
+
+    Args:
+        account: Measure only this account, also one that left the settings; empty means all of the settings.
+        period_days: How many UTC days; the present one is among them from 22:00 on.
+    """
+    return await support.run_chain((tasks.calculate_metrics, account or None, period_days), every=DAILY)

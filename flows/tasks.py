@@ -10,7 +10,7 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import follow_up, showing, support
+from flows import follow_up, showing, support, trading_halt
 from lib.balances.flows import FlowKind
 from lib.errors import TimeSpent
 from lib.notifications.messages import MessageType
@@ -134,6 +134,16 @@ async def sync_account_balance(account: str | None = None) -> State[Any]:
         return support.conclude_task(await balances.sync_account_balance(platform, account))
 
 
+@task(name="reconcile_orders", task_run_name="reconcile_orders", **support.RETRY)
+async def reconcile_orders(account: str | None = None) -> State[Any]:
+    """Compare orders and fills with the exchange's, end what has ended, and record alerts of what differs."""
+    from lib.tasks import reconciling
+
+    async with support.platform() as platform:
+        halt = await trading_halt.load_halt()
+        return support.conclude_task(await reconciling.reconcile_orders(platform, account, halt))
+
+
 @task(name="classify_break", task_run_name="classify_break", **support.RETRY)
 async def classify_break(account: str, asset: str, kind: FlowKind, note: str) -> State[Any]:
     """Accept a break as what a person says it is."""
@@ -164,6 +174,15 @@ async def optimize_portfolio(account: str | None = None) -> State[Any]:
             picture = await asyncio.to_thread(draw_plan, one.plan)
             await showing.show_picture(f"allocation {one.plan.account}", picture)
         return support.conclude_task(result)
+
+
+@task(name="calculate_metrics", task_run_name="calculate_metrics", **support.RETRY)
+async def calculate_metrics(account: str | None = None, period_days: int = 30) -> State[Any]:
+    """Measure the performance of each account, and of all together, over whole UTC days, and keep it."""
+    from lib.tasks import performance
+
+    async with support.platform() as platform:
+        return support.conclude_task(await performance.calculate_metrics(platform, account, period_days))
 
 
 @task(name="fetch_news", task_run_name="fetch_news", **support.RETRY)
