@@ -18,12 +18,15 @@ from lib.portfolio.positions import Answer
 from lib.portfolio.quotes import fetch_quotes
 from lib.portfolio.unwatched import tell_of_unwatched
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
+from lib.tasks.settling import settle_tickets
 
 logger = logging.getLogger(__name__)
 
 
 async def update_positions(platform: Platform, account: str | None = None) -> PositionsUpdate:
     """Import fills, rebuild and price the positions of one account, or of all, and give them their stop losses.
+
+    What an approved order has bought gets the limits of its ticket, and people its confirmation.
 
     All accounts are asked at once, and one request for all prices comes last: a slow account makes no price of another
     one old.
@@ -46,11 +49,12 @@ async def update_positions(platform: Platform, account: str | None = None) -> Po
             outbox=platform.notifications,
             clock=platform.clock,
         )
+        settled = await settle_tickets(platform, name)
         stops_set = await asyncio.to_thread(_set_missing_stops, platform, name)
-        if not stops_set:
+        if not settled and not stops_set:
             return result
         held = await asyncio.to_thread(platform.portfolio.load_held, name)
-        items = (*result.items, *stops_set)
+        items = (*result.items, *settled, *stops_set)
         shown = {"positions": tuple(line_of(one) for one in held), "items": items}
         return result.model_copy(update={**shown, "status": calc_status(result.task, items)})
 

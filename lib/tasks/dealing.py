@@ -1,0 +1,128 @@
+"""Deciding on a proposed order and sending it: `decide_order` and `place_order`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+from lib.allocation.stores import Decision
+from lib.errors import OperatorError, OrderRefused, RetryableError
+from lib.execution.approval import ApprovalForm
+from lib.execution.closing import measure_sellable
+from lib.execution.dealing import build_intent, place_ticket
+from lib.execution.gate import Halted
+from lib.execution.opening import check_valid
+from lib.execution.orders import OrderIntent
+from lib.execution.ticket_report import OrderResult, describe_execution
+from lib.execution.tickets import Ticket
+from lib.platform import Platform
+from lib.portfolio.fills import Fill, Side
+from lib.portfolio.stores import HeldPosition
+from lib.results import Item, Status, TaskResult
+from lib.tasks.order_facts import check_signal_unused, find_best, find_held, load_listing
+from lib.tasks.portfolio import update_positions
+from lib.tasks.trading import open_trading
+
+DECIDE, PLACE = "decide_order", "place_order"
+A_DAY = timedelta(days=1)
+
+
+async def decide_order(platform: Platform, account: str, ticket_id: str, form: ApprovalForm) -> TaskResult:
+    """Keep what a person said to a ticket; a second answer changes nothing.
+
+    Raises:
+        OperatorError: There is no such ticket.
+    """
+    started_at = platform.clock.now()
+    ticket = await _load_ticket(platform, account, ticket_id)
+    decided = await asyncio.to_thread(platform.trading.tickets.decide, ticket, form.to_approval(started_at))
+    approval = decided.approval
+    assert approval is not None
+    detail = f"{approval.decision} by {approval.who}" + (f": {approval.note}" if approval.note else "")
+    is_approved = approval.decision is Decision.APPROVED
+    status = Status.OK if is_approved else Status.SKIPPED
+    return TaskResult(
+        task=DECIDE,
+        status=status,
+        counts={"orders approved" if is_approved else "orders rejected": 1},
+        items=(Item(name=ticket.name, status=status, detail=detail),),
+        started_at=started_at,
+        finished_at=platform.clock.now(),
+    )
+
+
+async def place_order(platform: Platform, account: str, ticket_id: str, halted: Halted) -> OrderResult:
+    """Send the one order of an approved ticket, checked again just before; run again, it goes on with that order.
+
+    Raises:
+        OperatorError: It was not approved, or a check or the exchange refuses it.
+        OutcomeUnknown: It is not known yet what became of it; running this again looks it up.
+    """
+    started_at = platform.clock.now()
+    ticket = await _load_ticket(platform, account, ticket_id)
+    async with open_trading(platform, account, halted) as placing:
+        order = await place_ticket(
+            ticket,
+            lambda: _intend(platform, ticket),
+            placing=placing,
+            orders=platform.trading.orders,
+            clock=platform.clock,
+            max_age=timedelta(minutes=platform.settings.plan_max_age_minutes),
+        )
+    status = Status.PARTIAL if order.remainder else Status.OK
+    return OrderResult(
+        task=PLACE,
+        status=status,
+        counts={"fills": len(order.fills)},
+        items=(Item(name=ticket.name, status=status, detail=describe_execution(order)),),
+        started_at=started_at,
+        finished_at=platform.clock.now(),
+        order=order,
+    )
+
+
+async def _intend(platform: Platform, ticket: Ticket) -> OrderIntent:
+    """Build the order of a ticket as things are now, with the account's lock held."""
+    listing = await load_listing(platform, ticket.symbol)
+    now, slippage = platform.clock.now(), platform.settings.max_slippage_pct
+    if ticket.side is Side.BUY:
+        check_valid(ticket, now)
+        await check_signal_unused(platform, ticket)
+        return build_intent(ticket, listing, slippage, now)
+    held = await _find_held_now(platform, ticket)
+    balances = await platform.accounts[ticket.account].fetch_balances()
+    sellable = measure_sellable(held, balances.get(ticket.base), listing, ticket.quantity)
+    if ticket.exit_id is not None:  # it is to be sold although the price goes on falling
+        ticket = replace(ticket, reference_price=await find_best(platform, ticket.symbol, Side.SELL))
+    return build_intent(ticket, listing, slippage, now, sellable.quantity)
+
+
+async def _find_held_now(platform: Platform, ticket: Ticket) -> HeldPosition:
+    """Return the position with all fills of our own orders in it: what one of them has sold is not sold again."""
+    await update_positions(platform, ticket.account)
+    orders = await asyncio.to_thread(
+        platform.trading.orders.load_orders, ticket.account, since=platform.clock.now() - A_DAY
+    )
+    ours = [fill for order in orders if order.intent.symbol == ticket.symbol for fill in order.fills]
+    if not await asyncio.to_thread(_are_imported, platform, ticket.account, ours):
+        raise RetryableError(f"Fills of {ticket.symbol} are not imported yet, so nothing is sold. Try again.")
+    held = await find_held(platform, ticket.account, ticket.symbol)
+    if held is None:
+        raise OrderRefused(f"The position {ticket.account} {ticket.symbol} is closed already. There is nothing to do.")
+    return held
+
+
+def _are_imported(platform: Platform, account: str, fills: Sequence[Fill]) -> bool:
+    with platform.portfolio.open_books(account) as books:
+        stored = books.load_stored(fills)
+    return all(fill.key in stored for fill in fills)
+
+
+async def _load_ticket(platform: Platform, account: str, ticket_id: str) -> Ticket:
+    platform.check_account(account)
+    ticket = await asyncio.to_thread(platform.trading.tickets.load, account, ticket_id)
+    if ticket is None:
+        raise OperatorError(f"Account {account} has no ticket {ticket_id}. Start the flow again.")
+    return ticket

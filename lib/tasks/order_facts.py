@@ -1,0 +1,55 @@
+"""What proposing and sending single orders both ask: steps, best prices, positions, used signals."""
+
+from __future__ import annotations
+
+import asyncio
+from decimal import Decimal
+
+from lib.errors import OrderRefused
+from lib.execution.checks import check_symbol
+from lib.execution.opening import check_unused
+from lib.execution.tickets import Ticket
+from lib.platform import Platform
+from lib.portfolio.fills import Side
+from lib.portfolio.stores import HeldPosition, Listing
+
+
+async def load_listing(platform: Platform, symbol: str) -> Listing:
+    """Return what is known of a symbol that trades.
+
+    Raises:
+        CheckRefused: It is not known, or does not trade.
+    """
+    listings = await asyncio.to_thread(platform.market.load_listings, {symbol})
+    return check_symbol(symbol, listings.get(symbol), is_watched=True)
+
+
+async def find_best(platform: Platform, symbol: str, side: Side) -> Decimal:
+    """Return the best price for whoever buys or sells now.
+
+    Raises:
+        OrderRefused: Nobody takes the other side.
+    """
+    book = await platform.books.fetch_book(symbol)
+    levels = book.asks if side is Side.BUY else book.bids
+    if not levels:
+        raise OrderRefused(f"Nobody takes the other side of {symbol} now. Try again later.")
+    return levels[0].price
+
+
+async def find_held(platform: Platform, account: str, symbol: str) -> HeldPosition | None:
+    """Return the open position of a symbol, if there is one."""
+    held = await asyncio.to_thread(platform.portfolio.load_held, account)
+    return next((one for one in held if one.symbol == symbol), None)
+
+
+async def check_signal_unused(platform: Platform, ticket: Ticket) -> None:
+    """Refuse a ticket whose signal another one has followed.
+
+    Raises:
+        OrderRefused: It has.
+    """
+    if ticket.signal is None:
+        return
+    executed = await asyncio.to_thread(platform.trading.tickets.load_of_signal, ticket.account, ticket.signal)
+    check_unused(executed, ticket.client_order_id)
