@@ -37,7 +37,7 @@ class Room:
     Attributes:
         folder: Of the archive.
         spared: Rows of each series that stay.
-        kept: How long 1h rows stay: on the 15th of March, from the 14th of January, so that December goes.
+        kept: How long rows of the timeframe stay: on the 15th of March, from the 14th of January; so December goes.
     """
 
     engine: Engine
@@ -45,6 +45,7 @@ class Room:
     folder: str
     spared: int = 24
     kept: timedelta = DAYS_60
+    timeframe: str = "1h"
 
     @property
     def parts(self) -> Archive:
@@ -52,7 +53,7 @@ class Room:
 
     @property
     def retention(self) -> Retention:
-        kept = {"1h": self.kept}
+        kept = {self.timeframe: self.kept}
         return Retention({Dataset.CANDLES: kept, Dataset.INDICATORS: kept}, self.spared, {})
 
     def archive(self, **arguments: Any) -> ArchiveResult:
@@ -63,9 +64,9 @@ class Room:
         given: dict[str, Any] = {"symbols": None, "timeframes": None, "keep": timedelta(days=30)}
         return restore_archive(archive=self.parts, clock=self.clock, start=start, end=end, **given | arguments)
 
-    def store_candles(self, series: Series, since: datetime) -> None:
-        """Store every candle up to now, as a sync does."""
-        candles = list_candles(series, since, self.clock.now())
+    def store_candles(self, series: Series, since: datetime, until: datetime | None = None) -> None:
+        """Store every candle up to then or now, as a sync does."""
+        candles = list_candles(series, since, until or self.clock.now())
         status = SyncStatus(candles[0].opened_at, candles[-1].opened_at, since, 0, self.clock.now(), self.clock.now())
         with DatabaseSync(self.engine).open_session() as session:
             session.save([SeriesChange(series, status, candles)])

@@ -14,7 +14,7 @@ from lib.market.series import Series
 
 GAPS = CANDLE_GAPS.c
 RECOUNT = text("""
-    UPDATE sync_status SET candle_count = GREATEST(0, candle_count + :change), oldest_at = COALESCE(
+    UPDATE sync_status SET candle_count = GREATEST(0, candle_count + :change), oldest_at = LEAST(
         (SELECT min(opened_at) FROM candles WHERE candles.symbol = :symbol AND candles.timeframe = :timeframe),
         newest_at
     )
