@@ -68,7 +68,7 @@ def simulate(candles: CandleMatrix, decisions: Decisions, rules: TradingRules) -
         marks=np.zeros((symbols, 3), np.int64),
         positions=np.zeros((symbols, 6)),
     )
-    kernels.trade_portfolio(market, rules.cash, to_numbers(rules, symbols), book)
+    kernels.trade_portfolio(market, float(rules.cash), to_numbers(rules, symbols), book)
     sold = int(book.counts[kernels.SOLD])
     return Simulation(
         equity=book.equity,
@@ -80,14 +80,14 @@ def simulate(candles: CandleMatrix, decisions: Decisions, rules: TradingRules) -
 
 
 def to_numbers(rules: TradingRules, symbols: int) -> kernels.Numbers:
-    """Return the rules as kernels take them."""
+    """Return the rules as kernels take them: floats, as whole numbers would be compiled for anew."""
     return kernels.Numbers(
-        fee=rules.fee_ratio,
-        slippage=rules.slippage_ratio,
-        risk=rules.risk_per_trade_ratio,
-        reserve=rules.cash_reserve_ratio,
-        largest=rules.max_position_ratio,
-        min_notional=rules.min_notional,
+        fee=float(rules.fee_ratio),
+        slippage=float(rules.slippage_ratio),
+        risk=float(rules.risk_per_trade_ratio),
+        reserve=float(rules.cash_reserve_ratio),
+        largest=float(rules.max_position_ratio),
+        min_notional=float(rules.min_notional),
         share=1.0 / symbols if rules.sizing is Sizing.FULL else 0.0,
     )
 

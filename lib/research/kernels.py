@@ -244,13 +244,12 @@ def _sell(price: float, row: int, bar: int, reason: int, numbers: Numbers, book:
 
 
 class Signals(NamedTuple):
-    """One symbol's candles, all of which are there, and the signals on them; each of the shape (bars,).
+    """One symbol's candles, all of which are there, and the signals on them, each of the shape (bars,) but two.
 
     Attributes:
         bought_at: The bars with an entry, rising.
         exits: Whether the strategy leaves.
-        atr: What the distances of stop and target are measured in.
-        day_ends: The last bar of each UTC day, rising.
+        day_ends: The last bar of each UTC day, not falling; -1 for days before the first candle.
     """
 
     opens: Floats
@@ -259,41 +258,42 @@ class Signals(NamedTuple):
     closes: Floats
     bought_at: Places
     exits: Flags
-    atr: Floats
     day_ends: Places
 
 
 @compiled
-def try_levels(signals: Signals, levels: Floats, cash: float, numbers: Numbers, daily: Floats, facts: Floats) -> None:
-    """Trade one symbol once for each pair of levels.
+def try_levels(
+    signals: Signals, stops: Floats, targets: Floats, cash: float, numbers: Numbers, daily: Floats, facts: Floats
+) -> None:
+    """Trade one symbol once for each row of levels.
 
     Args:
         signals: Candles and signals.
-        levels: Stop and target in average true ranges, shape (pairs, 2).
+        stops: Stop loss of each entry, quote per base, shape (pairs, entries); NaN where it is not to be made.
+        targets: Take profit of each entry.
         cash: At the beginning of each.
         numbers: The rules.
         daily: Filled, shape (pairs, days): equity at the end of each UTC day.
         facts: Filled, shape (pairs, 7): trades, trades won, gains, losses (above zero), fees, closes at which something
             was held, and the worst drawdown (zero or below, ratio, of the equity at closes).
     """
-    for pair in range(levels.shape[0]):
-        _try_pair(signals, levels[pair, 0], levels[pair, 1], cash, numbers, daily[pair], facts[pair])
+    for pair in range(stops.shape[0]):
+        _try_pair(signals, stops[pair], targets[pair], cash, numbers, daily[pair], facts[pair])
 
 
 @compiled
 def _try_pair(
-    signals: Signals, stop_atr: float, target_atr: float, cash: float, numbers: Numbers, daily: Floats, facts: Floats
+    signals: Signals, stops: Floats, targets: Floats, cash: float, numbers: Numbers, daily: Floats, facts: Floats
 ) -> None:
-    bars, days = len(signals.closes), len(daily)
+    days = len(daily)
     facts[:] = 0.0
     flat_from, day, peak = 0, 0, cash
-    for at in signals.bought_at:
-        entered = at + 1
-        if at < flat_from or entered >= bars:
+    for number in range(len(stops)):
+        entered = signals.bought_at[number] + 1
+        if entered <= flat_from or entered >= len(signals.closes):
             continue
-        distance = stop_atr * signals.atr[at]
-        stop, target = signals.closes[at] - distance, signals.closes[at] + target_atr * signals.atr[at]
-        if not (distance > 0.0 and stop > 0.0 and stop < signals.opens[entered] < target):
+        stop, target = stops[number], targets[number]
+        if not stop < signals.opens[entered] < target:
             continue
         price = signals.opens[entered] * (1.0 + numbers.slippage)
         quantity = calc_quantity(price, stop, cash, cash, numbers)
@@ -350,7 +350,7 @@ def _hold(
             facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
             peak = lowest = equity
         lowest = min(lowest, equity)
-        if bar == signals.day_ends[day]:
+        while day < len(daily) and signals.day_ends[day] == bar:
             daily[day] = equity
             day += 1
         bar += 1

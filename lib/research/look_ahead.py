@@ -35,7 +35,7 @@ def check_no_look_ahead(
     Raises:
         OperatorError: It looks ahead.
     """
-    ends = choose_ends(decisions)
+    ends = choose_ends(decisions, strategy.lookback)
     whole = dict(_list_values(decisions))
     for number, end in enumerate(ends):
         if show is not None:
@@ -53,15 +53,18 @@ def check_no_look_ahead(
                 )
 
 
-def choose_ends(decisions: Decisions) -> list[int]:
-    """Return how many bars the prefixes have: some evenly spread, and some that end with a decision."""
+def choose_ends(decisions: Decisions, least: int) -> list[int]:
+    """Return how many bars the prefixes have: some evenly spread, and some that end with a decision.
+
+    Live signals are decided on more than `least`; so are prefixes.
+    """
     bars = decisions.entries.shape[1]
-    ends = set(np.linspace(1, bars - 1, EVEN_ENDS).round().astype(int).tolist()) if bars > 1 else set()
+    ends = set(np.linspace(least + 1, bars - 1, EVEN_ENDS).round().astype(int).tolist())
     for decided in (decisions.entries, decisions.exits):
-        places = np.flatnonzero(decided.any(axis=0))
+        places = least + np.flatnonzero(decided[:, least:].any(axis=0))
         chosen = places[np.linspace(0, len(places) - 1, ENDS_OF_A_KIND).round().astype(int)] if len(places) else places
         ends |= {int(place) + 1 for place in chosen}
-    return sorted(end for end in ends if 0 < end < bars)
+    return sorted(end for end in ends if least < end < bars)
 
 
 def find_difference(whole: NDArray[np.generic], prefix: NDArray[np.generic]) -> tuple[int, int] | None:

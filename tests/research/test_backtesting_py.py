@@ -7,9 +7,6 @@ candle twice, and sells at its open what is held, we at its close. So what ends 
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -31,22 +28,13 @@ from tests.research.samples import load_hourly, needs_recordings, random_decisio
 RULES = TradingRules(cash=1e13, fee_ratio=0.001, slippage_ratio=0.0, sizing=Sizing.FULL, min_notional=0.0)
 HEADS = {"open": "Open", "high": "High", "low": "Low", "close": "Close", "volume": "Volume"}
 
-pytestmark = needs_recordings
+pytestmark = [needs_recordings, pytest.mark.filterwarnings("ignore")]  # it warns of much that is meant here
 
 
 @pytest.fixture(scope="module")
 def market() -> CandleMatrix:
     """Two recorded years of three symbols."""
     return stack(*(load_hourly(f"{asset}_USDT", slice(20_000, 37_000)) for asset in ("BTC", "ETH", "BNB")))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def quiet() -> Iterator[None]:
-    """It warns of much that is meant here, such as the cash."""
-    logging.getLogger("bokeh").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def run_theirs(candles: CandleMatrix, decisions: Decisions) -> tuple[pd.DataFrame, pd.Series[float]]:

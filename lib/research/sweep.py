@@ -1,0 +1,195 @@
+"""Many parameters of one strategy on one symbol: what each would have earned, without a record of the trades."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lib.indicators.shelf import IndicatorShelf
+from lib.market.matrix import CandleMatrix, FloatMatrix
+from lib.performance.measures import DAYS_A_YEAR, FLAT
+from lib.research import kernels
+from lib.research.engine import check_candles, check_decisions, to_numbers, to_plain
+from lib.research.rules import TradingRules
+from lib.research.trades import Floats, Places
+from lib.research.windows import find_day_ends
+from lib.strategy.strategy import Strategy
+
+LEVELS = {"stop_atr", "target_atr"}  # parameters that signals do not depend on
+FACTS = 7
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What each of the parameters would have earned, in their order; NaN where a measure is not defined.
+
+    Attributes:
+        strategies: With their parameters.
+        daily_returns: Of UTC days, shape (strategies, days).
+        total_return: From the beginning, ratio, shape (strategies,) as all that follow.
+        annual_return: Compounded, as if a year went on like this.
+        volatility: A year's.
+        sharpe: A year's.
+        sortino: A year's.
+        calmar: Annual return by the depth of the drawdown.
+        max_drawdown: Of the equity at closes; at or below zero.
+        trades: How many.
+        win_rate: Share of trades with a profit.
+        profit_factor: Gains by losses.
+        fees: In quote.
+        time_in_market: Share of closes at which the symbol was held.
+    """
+
+    strategies: tuple[Strategy, ...]
+    daily_returns: FloatMatrix = field(repr=False)
+    total_return: Floats
+    annual_return: Floats
+    volatility: Floats
+    sharpe: Floats
+    sortino: Floats
+    calmar: Floats
+    max_drawdown: Floats
+    trades: Places
+    win_rate: Floats
+    profit_factor: Floats
+    fees: Floats
+    time_in_market: Floats
+
+
+@dataclass(frozen=True)
+class Course:
+    """The candles of one symbol that are there, of a window that begins at a bar.
+
+    Attributes:
+        shelf: All candles of all symbols, which the strategies decide on.
+        row: The symbol's.
+        places: The bars with a candle, from the window's first.
+        prices: Open, high, low and close there, each of the shape (places,).
+        day_ends: The last of the places in each UTC day of the window, -1 before the first.
+    """
+
+    shelf: IndicatorShelf
+    row: int
+    places: Places
+    prices: tuple[Floats, Floats, Floats, Floats]
+    day_ends: Places
+
+
+def sweep(
+    strategies: Sequence[Strategy],
+    candles: CandleMatrix,
+    symbol: str,
+    first: int,
+    rules: TradingRules,
+    threads: int | None = None,
+) -> Sweep:
+    """Trade one symbol with each of the parameters; the trades are those of `lib.research.engine.simulate`.
+
+    Strategies that differ in their stop and target alone share their signals.
+
+    Args:
+        strategies: The parameters to try.
+        candles: With as many bars before the window as the strategies look back, and the whole market for a strategy
+            that reads it.
+        symbol: The one that is traded.
+        first: Bar with which the window begins.
+        rules: Costs and sizes.
+        threads: How many work at once; None takes one for each processor.
+
+    Raises:
+        OperatorError: A strategy's code gives what cannot be traded.
+        DataError: There is no candle.
+    """
+    check_candles(candles)
+    course = plan_course(candles, candles.row_of(symbol), first)
+    daily, facts = np.empty((len(strategies), len(course.day_ends))), np.empty((len(strategies), FACTS))
+    groups = list(group_by_signals(strategies).values())
+
+    def work(group: list[int]) -> None:
+        members = [strategies[place] for place in group]
+        daily[group], facts[group] = try_group(course, members, rules)
+
+    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+        list(pool.map(work, groups))
+    return measure(tuple(strategies), daily, facts, rules.cash, len(course.places))
+
+
+def plan_course(candles: CandleMatrix, row: int, first: int) -> Course:
+    """Return the course of one symbol from a bar on."""
+    places = first + np.flatnonzero(np.isfinite(candles.close[row, first:]))
+    ends = first + find_day_ends(candles.opened_at[first:])
+    parts = (candles.open, candles.high, candles.low, candles.close)
+    opens, highs, lows, closes = (to_plain(part[row, places]) for part in parts)
+    day_ends = np.searchsorted(places, ends, side="right") - 1
+    return Course(IndicatorShelf(candles), row, places, (opens, highs, lows, closes), day_ends.astype(np.int64))
+
+
+def group_by_signals(strategies: Sequence[Strategy]) -> Mapping[str, list[int]]:
+    """Return the places of strategies that differ in nothing but their levels, by what they share."""
+    groups: dict[str, list[int]] = {}
+    for place, strategy in enumerate(strategies):
+        key = f"{strategy.name} {strategy.model_dump_json(exclude=LEVELS)}"
+        groups.setdefault(key, []).append(place)
+    return groups
+
+
+def try_group(course: Course, members: Sequence[Strategy], rules: TradingRules) -> tuple[FloatMatrix, FloatMatrix]:
+    """Return equity at the ends of days and facts of strategies with the same signals, in their order."""
+    widest = min(members, key=lambda one: one.stop_atr)  # whose entries have room for a stop, if any's have
+    decisions = widest.decide(course.shelf)
+    check_decisions(course.shelf.candles, decisions)
+    entries = decisions.entries[course.row, course.places]
+    opens, highs, lows, closes = course.prices
+    bought_at = np.flatnonzero(entries)
+    exits = np.require(decisions.exits[course.row, course.places], np.bool_, ["C", "W"])
+    signals = kernels.Signals(opens, highs, lows, closes, bought_at, exits, course.day_ends)
+    atr = course.shelf.atr(widest.atr_period)[course.row, course.places[bought_at]]
+    close = closes[bought_at]
+    stops = np.array([close - one.stop_atr * atr for one in members])
+    targets = np.array([close + one.target_atr * atr for one in members])
+    stops[stops <= 0] = np.nan
+    daily, facts = np.empty((len(members), len(course.day_ends))), np.empty((len(members), FACTS))
+    kernels.try_levels(signals, stops, targets, float(rules.cash), to_numbers(rules, 1), daily, facts)
+    return daily, facts
+
+
+def measure(
+    strategies: tuple[Strategy, ...], daily: FloatMatrix, facts: FloatMatrix, cash: float, closes: int
+) -> Sweep:
+    """Return what the rows amount to; the formulas are those of `lib.performance.measures`, for all rows at once."""
+    before = np.concatenate([np.full((len(daily), 1), cash), daily[:, :-1]], axis=1)
+    returns = daily / before - 1
+    days, year = returns.shape[1], np.sqrt(DAYS_A_YEAR)
+    mean = returns.mean(axis=1)
+    deviation = returns.std(axis=1, ddof=1) if days > 1 else np.zeros(len(returns))
+    downside = np.sqrt((np.minimum(returns, 0) ** 2).mean(axis=1))
+    growth = daily[:, -1] / cash
+    annual = growth ** (DAYS_A_YEAR / days) - 1
+    worst = facts[:, kernels.WORST]
+    return Sweep(
+        strategies=strategies,
+        daily_returns=returns,
+        total_return=growth - 1,
+        annual_return=annual,
+        volatility=deviation * year if days > 1 else np.full(len(returns), np.nan),
+        sharpe=_divide(mean, deviation, FLAT) * year,
+        sortino=_divide(mean, downside, FLAT) * year if days > 1 else np.full(len(returns), np.nan),
+        calmar=_divide(annual, -worst, 0),
+        max_drawdown=worst,
+        trades=facts[:, kernels.TRADES].astype(np.int64),
+        win_rate=_divide(facts[:, kernels.WON], facts[:, kernels.TRADES], 0),
+        profit_factor=_divide(facts[:, kernels.GAINS], facts[:, kernels.LOSSES], 0),
+        fees=facts[:, kernels.FEES],
+        time_in_market=facts[:, kernels.HELD] / closes,
+    )
+
+
+def _divide(amounts: Floats, by: Floats, above: float) -> Floats:
+    """Return the ratio where the divisor is above a limit, NaN elsewhere."""
+    ratio: NDArray[np.float64] = np.divide(amounts, by, out=np.full(len(by), np.nan), where=by > above)
+    return ratio
