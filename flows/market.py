@@ -39,12 +39,12 @@ async def critical_path(account: str | None = None) -> State[Any]:
 
 @flow(name="signal-generation", flow_run_name=showing.name_run, validate_parameters=True)
 async def signal_generation(account: str | None = None, timeframe: Timeframe | None = None) -> State[Any]:
-    """Keep candles fresh, let every active strategy say BUY or HOLD, and bring balances up to date.
+    """Keep candles fresh, let every active strategy say BUY or HOLD, bring balances up to date, reconcile orders.
 
     Signals are made of closed candles only; where the newest one is missing, there is none.
 
     Args:
-        account: Sync the balance only of this account; empty means every account. BUYs are sized for all of them
+        account: Sync and reconcile only this account; empty means every account. BUYs are sized for all of them
             either way, because each is told once.
         timeframe: Candles that strategies decide on; empty means the setting FKS_SIGNAL_TIMEFRAME.
     """
@@ -52,6 +52,7 @@ async def signal_generation(account: str | None = None, timeframe: Timeframe | N
         (tasks.sync_market_data,),
         (tasks.generate_signals, timeframe),
         (tasks.sync_account_balance, account or None),
+        (tasks.reconcile_orders, account or None),
         (tasks.send_notifications,),
         every=SIGNAL_GENERATION_EVERY,
     )

@@ -168,6 +168,25 @@ async def classify_break(account: Words, asset: AssetName, kind: FlowKind, note:
         return await support.conclude_chain("classify-break", classify_break=done)
 
 
+@flow(name="reconcile", flow_run_name=showing.name_run)
+async def reconcile(account: str | None = None) -> State[Any]:
+    """Compare balances, fills and orders with the exchange's now, as signal-generation does every 15 minutes.
+
+    Orders of ours that a killed run left are looked up and end; nothing is sent, and no order of somebody else is
+    touched. People are told of what was not known before.
+
+    Args:
+        account: The account's name, as in the summary of `fks status`; empty means every account.
+    """
+    async with support.platform():
+        balanced = await support.attempt(tasks.sync_account_balance, account or None)
+        reconciled = await support.attempt(tasks.reconcile_orders, account or None)
+        sent = await support.attempt(tasks.send_notifications)
+        return await support.conclude_chain(
+            "reconcile", sync_account_balance=balanced, reconcile_orders=reconciled, send_notifications=sent
+        )
+
+
 @flow(name="set-strategy-state", flow_run_name=showing.name_run)
 async def set_strategy_state(strategy: Words, state: StrategyState, why: Words) -> State[Any]:
     """Switch a strategy on or off; it holds from the next run of signal-generation on.

@@ -11,6 +11,7 @@ from lib.allocation.stores import PlanStore
 from lib.archive.stores import Archive
 from lib.balances.stores import BalanceStore
 from lib.errors import OperatorError, SettingsError
+from lib.execution.findings import FindingStore
 from lib.execution.stores import OrderStore
 from lib.execution.tickets import TicketStore
 from lib.execution.venue import OrderVenue
@@ -82,6 +83,7 @@ class TradingParts:
         plans: Rebalance plans.
         tickets: Single orders that were proposed.
         exits: What crossed limits want sold.
+        findings: What reconciling found about orders.
         venues: Where each account's orders are sent.
     """
 
@@ -89,6 +91,7 @@ class TradingParts:
     plans: PlanStore
     tickets: TicketStore
     exits: ExitStore
+    findings: FindingStore
     venues: Mapping[str, OrderVenue]
 
 

@@ -15,6 +15,7 @@ from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.budget import BudgetStore
 from lib.adapters.database.equity import DatabaseEquity
 from lib.adapters.database.exits import DatabaseExits
+from lib.adapters.database.findings import DatabaseFindings
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
@@ -111,6 +112,7 @@ async def open_platform(
                 plans=DatabasePlans(engine),
                 tickets=DatabaseTickets(engine),
                 exits=DatabaseExits(engine),
+                findings=DatabaseFindings(engine),
                 venues={name: _open_orders(one) for name, one in accounts.items()},
             ),
             archive=_open_archive(engine, settings),

@@ -41,6 +41,10 @@ class OrderVenue(Protocol):
         """
         ...
 
+    async def fetch_order(self, symbol: str, order_id: str) -> OrderReport | None:
+        """Return an order by the exchange's number, ours or not; None when there is none."""
+        ...
+
     async def cancel(self, symbol: str, client_order_id: str) -> None:
         """Cancel an open order once; look it up afterwards, since it may have filled before.
 

@@ -58,6 +58,10 @@ class PaperOrders:
         order = await self._paper.load_order(client_order_id)
         return None if order is None else _to_report(order)
 
+    async def fetch_order(self, symbol: str, order_id: str) -> OrderReport | None:  # noqa: ARG002
+        """See `OrderVenue`. Only we place orders here, and we know their names."""
+        return None
+
     async def cancel(self, symbol: str, client_order_id: str) -> None:
         """See `OrderVenue`."""
         raise UnknownOrder(f"No order {client_order_id} of {symbol} is open: nothing rests on a paper account.")

@@ -82,12 +82,16 @@ class BinanceOrders:
         if report is not None:
             return report
         for order_id in await self._find_filled(symbol, since):
-            report = await self._query(
-                symbol, {"symbol": to_id(symbol), "orderId": order_id}, f"order {order_id} of {symbol}"
-            )
+            report = await self.fetch_order(symbol, str(order_id))
             if report is not None and report.client_order_id == client_order_id:
                 return report
         return None
+
+    async def fetch_order(self, symbol: str, order_id: str) -> OrderReport | None:
+        """See `OrderVenue`."""
+        return await self._query(
+            symbol, {"symbol": to_id(symbol), "orderId": order_id}, f"order {order_id} of {symbol}"
+        )
 
     async def cancel(self, symbol: str, client_order_id: str) -> None:
         """See `OrderVenue`."""

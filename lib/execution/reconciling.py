@@ -1,0 +1,270 @@
+"""Reconciling: what the exchange has of orders, compared with what we know; unfinished ones learn what became of them.
+
+Nothing is ever sent, and no order of somebody else is touched. The account's lock is held meanwhile, so no run of ours
+places an order between two of the questions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from lib.errors import AccountBusy, BadAnswer, ExchangeUnavailable, FksError, OperatorError, RateLimited, UnknownSymbol
+from lib.execution.finding_alerts import describe_finding, write_findings
+from lib.execution.findings import FilledOrder, Finding, FindingKind, FindingStore, classify, find_own
+from lib.execution.orders import Order, OrderIntent, OrderReport, OrderState
+from lib.execution.placing import Placing, PlacingRules, open_placing
+from lib.execution.reconciling_report import ReconciliationResult, line_of_finding, line_of_order
+from lib.execution.stores import OrderStore
+from lib.execution.venue import OrderVenue
+from lib.ports import Clock
+from lib.results import Item, Status, calc_status, failed_item
+
+TASK = "reconcile_orders"
+LEFT_AFTER = timedelta(
+    minutes=15
+)  # a run that works on an order holds the account's lock; it is not that slow to begin
+IMPORT_SETTLES = timedelta(minutes=30)  # an exchange may show a fill late
+OVERLAP = timedelta(days=1)  # fills of that time are looked at again: they may be imported late
+MOST_NAMES_ASKED = 20  # of filled orders of others; one question costs weight 4
+ASK_AGAIN = (ExchangeUnavailable, RateLimited, BadAnswer)
+ASK_ONCE = PlacingRules(patience=timedelta(0))
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ReconcilingParts:
+    """What reconciling one account needs.
+
+    Attributes:
+        orders: Ours.
+        findings: What was found before.
+        venue: The account's orders at the exchange.
+        symbols: Names of symbols, for orders of others.
+        import_again: Lets the next import ask for the fills of these symbols.
+        may_be_foreign: Whether somebody else can trade on the account: not on a paper account.
+    """
+
+    orders: OrderStore
+    findings: FindingStore
+    venue: OrderVenue
+    symbols: Collection[str]
+    import_again: Callable[[Collection[str]], None]
+    may_be_foreign: bool
+
+
+async def reconcile_orders(*, account: str, parts: ReconcilingParts, clock: Clock) -> ReconciliationResult:
+    """Compare the account's orders with the exchange's, tell people of what differs once, and end what has ended.
+
+    * Unfinished orders of a run that was killed are looked up: they end by themselves, or wait for their flow.
+    * Open orders on the exchange that are not ours, and orders not ours whose fills were imported, are classified and
+      told, and otherwise left alone. What was filled before the first reconciliation is history, and not told.
+    * An order of ours that the exchange had and does not know any more is told.
+    * Fills of our orders are compared with the ledger's: both come from the exchange on different ways.
+
+    Args:
+        account: Whose.
+        parts: What it works on.
+        clock: Ours.
+
+    Returns:
+        With a skipped item when another run places orders of the account now: the next reconciliation looks.
+
+    Raises:
+        AllItemsFailed: Neither the exchange's open orders nor our unfinished ones could be read.
+        DatabaseUnavailable: Trying again is safe.
+    """
+    run = _Run(account, parts, clock)
+    started_at = clock.now()
+    try:
+        async with open_placing(
+            account, store=parts.orders, venue=parts.venue, check=_refuse, clock=clock, rules=ASK_ONCE
+        ) as placing:
+            await run.look(placing)
+    except AccountBusy as error:
+        run.items.append(Item(name=f"{account} orders", status=Status.SKIPPED, detail=str(error)))
+        return run.to_result([], started_at)
+    new = await asyncio.to_thread(
+        parts.findings.keep,
+        account,
+        run.found,
+        is_complete=run.is_complete,
+        now=started_at,
+        compose=lambda findings: write_findings(findings, started_at),
+    )
+    return run.to_result(new, started_at)
+
+
+async def _refuse(intent: OrderIntent) -> None:
+    raise OperatorError(f"Reconciling sends nothing, and was asked to send {intent.client_order_id}.")
+
+
+@dataclass
+class _Run:
+    """One reconciliation of one account."""
+
+    account: str
+    parts: ReconcilingParts
+    clock: Clock
+    found: list[Finding] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    unfinished: list[Order] = field(default_factory=list)
+    settled: int = 0
+    is_complete: bool = True
+
+    async def look(self, placing: Placing) -> None:
+        """Ask for everything, in an order in which what happens meanwhile does no harm: our orders before theirs."""
+        await self._settle(placing)
+        try:
+            listed = await self.parts.venue.fetch_open_orders(self.parts.symbols)
+        except FksError as error:  # fills can be compared all the same
+            logger.warning("The open orders of %s could not be read: %s", self.account, error)
+            self._fail("open orders", error)
+        else:
+            await self._compare_open(listed)
+        await self._compare_fills()
+
+    async def _settle(self, placing: Placing) -> None:
+        before = await asyncio.to_thread(self.parts.orders.load_unfinished, self.account)
+        try:
+            after = await placing.resume(may_send=False)
+        except OperatorError as error:
+            self._fail("unfinished orders", error)
+            self.unfinished = list(before)
+            return
+        ended = [order for order in after if order.state.is_final]
+        self.settled = len(ended)
+        self.unfinished = [order for order in after if not order.state.is_final]
+        for order in ended:
+            detail = f"left by a run that ended; it is {order.state}"
+            self.items.append(Item(name=f"{self.account} {order.name}", status=Status.OK, detail=detail))
+        now = self.clock.now()
+        for order in self.unfinished:
+            if order.state is OrderState.NEW and now - order.intent.created_at >= LEFT_AFTER:
+                self.found.append(find_own(order, FindingKind.LEFT, order.intent.why))
+
+    async def _compare_open(self, listed: Sequence[OrderReport]) -> None:
+        names = {report.client_order_id for report in listed}
+        ours = {order.intent.client_order_id for order in self.unfinished}
+        for order in self.unfinished:
+            if order.state.is_at_exchange and order.intent.client_order_id not in names:
+                await self._ask_for(order)
+        strangers = [report for report in listed if report.client_order_id not in ours]
+        if self.parts.may_be_foreign and strangers:
+            self.found += [classify(self.account, report) for report in await self._leave_out_ours(strangers)]
+
+    async def _ask_for(self, order: Order) -> None:
+        """An order that is not listed any more has ended a moment ago, waits for its fills, or was forgotten."""
+        intent, since = order.intent, order.attempts[-1].attempted_at
+        try:
+            report = await self.parts.venue.find(intent.symbol, intent.client_order_id, since)
+        except ASK_AGAIN as error:
+            self._fail(order.name, error)
+            return
+        if report is None:
+            detail = f"it was {order.state} when it was last seen, with the exchange's number {order.order_id}"
+            self.found.append(find_own(order, FindingKind.FORGOTTEN, detail))
+
+    async def _leave_out_ours(self, strangers: Sequence[OrderReport]) -> list[OrderReport]:
+        """An order that ended for us between our reading and the exchange's answer is ours all the same."""
+        known = await asyncio.to_thread(
+            self.parts.findings.load_own_names, self.account, [report.client_order_id for report in strangers]
+        )
+        return [report for report in strangers if report.client_order_id not in known]
+
+    async def _compare_fills(self) -> None:
+        done = await asyncio.to_thread(self.parts.findings.load_reconciled, self.account)
+        if done is None:
+            return  # what was filled before is history
+        since = max(done.began_at, done.done_at - OVERLAP)
+        if self.parts.may_be_foreign:
+            await self._find_foreign(since)
+        await self._compare_with_ledger(since)
+
+    async def _find_foreign(self, since: datetime) -> None:
+        """A fill of an order of ours whose number we do not know yet must not be taken for somebody else's."""
+        unsure = {order.intent.symbol for order in self.unfinished if order.order_id is None and order.attempts}
+        filled = await asyncio.to_thread(self.parts.findings.load_foreign_fills, self.account, since)
+        known = {(one.symbol, one.order_id) for one in self.found}
+        fresh = [one for one in filled if one.symbol not in unsure and (one.symbol, one.order_id) not in known]
+        for place, one in enumerate(fresh):
+            self.found.append(await self._classify(one, asks=place < MOST_NAMES_ASKED))
+
+    async def _classify(self, one: FilledOrder, *, asks: bool) -> Finding:
+        report = None
+        if asks:
+            try:
+                report = await self.parts.venue.fetch_order(one.symbol, one.order_id)
+            except (*ASK_AGAIN, UnknownSymbol) as error:
+                logger.warning("Order %s of %s could not be looked up: %s", one.order_id, one.symbol, error)
+        if report is not None:
+            return replace(classify(self.account, report), price=one.price)
+        return Finding(
+            account=self.account,
+            kind=FindingKind.BY_PROGRAM,
+            symbol=one.symbol,
+            side=one.side,
+            quantity=one.quantity,
+            executed=one.quantity,
+            price=one.price,
+            order_id=one.order_id,
+            client_order_id="",
+        )
+
+    async def _compare_with_ledger(self, since: datetime) -> None:
+        differing = await asyncio.to_thread(self.parts.findings.load_disagreements, self.account, since)
+        if not differing:
+            return
+        orders = await asyncio.to_thread(self.parts.orders.load_orders, self.account)
+        by_name = {order.intent.client_order_id: order for order in orders}
+        for name in dict.fromkeys(one.client_order_id for one in differing):
+            of_order = [one for one in differing if one.client_order_id == name]
+            missing = [one for one in of_order if not one.is_imported]
+            await self._import_again(by_name[name], missing=bool(missing))
+            wrong = len(of_order) - len(missing)
+            if wrong:
+                detail = f"{wrong} fills differ between the order and the ledger"
+                self.found.append(find_own(by_name[name], FindingKind.CONTRADICTED, detail))
+            elif min(one.filled_at for one in missing) <= self.clock.now() - IMPORT_SETTLES:
+                detail = f"{len(missing)} fills are not in the ledger"
+                self.found.append(find_own(by_name[name], FindingKind.NOT_IMPORTED, detail))
+
+    async def _import_again(self, order: Order, *, missing: bool) -> None:
+        if missing:
+            await asyncio.to_thread(self.parts.import_again, [order.intent.symbol])
+            detail = "fills of it are not in the ledger yet; they are asked for again"
+            self.items.append(Item(name=f"{self.account} {order.name}", status=Status.OK, detail=detail))
+
+    def _fail(self, what: str, error: Exception) -> None:
+        self.is_complete = False
+        self.items.append(failed_item(f"{self.account} {what}", error))
+
+    def to_result(self, new: Sequence[Finding], started_at: datetime) -> ReconciliationResult:
+        """Return what was found, as people read it."""
+        items = list(self.items)
+        if not items and not self.found:
+            items.append(Item(name=f"{self.account} orders", status=Status.OK, detail="agree with the exchange"))
+        fresh = {one.finding_id for one in new}
+        for one in self.found:
+            told = "people are told now" if one.finding_id in fresh else "told before"
+            detail = f"{one.kind}: {describe_finding(one)}; {told}"
+            status = Status.OK if one.kind is FindingKind.BY_HAND else Status.PARTIAL
+            items.append(Item(name=f"{self.account} {one.symbol} order", status=status, detail=detail))
+        return ReconciliationResult(
+            task=TASK,
+            status=calc_status(TASK, items),
+            counts={
+                "orders ended": self.settled,
+                "open orders": len(self.unfinished),
+                "orders of others": sum(one.kind.is_foreign for one in self.found),
+                "order findings": sum(not one.kind.is_foreign for one in self.found),
+            },
+            items=tuple(items),
+            started_at=started_at,
+            finished_at=self.clock.now(),
+            orders=tuple(line_of_order(order) for order in self.unfinished),
+            findings=tuple(line_of_finding(one) for one in self.found),
+        )
