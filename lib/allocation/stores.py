@@ -218,6 +218,14 @@ class PlanStore(Protocol):
         """Note that a flow run works on a plan; the first plan of a run stays the one."""
         ...
 
+    def note_trading(self, run: str, now: datetime) -> None:
+        """Note that a bound run begins to trade its plan, or goes on."""
+        ...
+
+    def has_traded(self, run: str) -> bool:
+        """Tell whether a run has begun to trade its plan."""
+        ...
+
     def load_bound(self, account: str, run: str) -> StoredPlan | None:
         """Return the plan that a flow run works on.
 

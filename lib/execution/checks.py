@@ -121,7 +121,7 @@ def check_order(intent: OrderIntent, facts: Facts, limits: OrderLimits) -> None:
     Raises:
         CheckRefused: With the code of the first check that refuses it.
     """
-    _check_key(facts.permissions)
+    check_key(facts.permissions)
     price = _check_price(intent, facts, limits)
     _check_size(intent, facts.listing, price)
     _check_notional(intent, facts, limits, price)
@@ -135,7 +135,7 @@ def judge_order(intent: OrderIntent, facts: Facts, limits: OrderLimits) -> list[
     """
     price = intent.limit_price or intent.reference_price
     return [
-        judge("API key", lambda: _check_key(facts.permissions)),
+        judge("API key", lambda: check_key(facts.permissions)),
         judge("price and slippage", lambda: _check_price(intent, facts, limits)),
         judge("steps and minima", lambda: _check_size(intent, facts.listing, price)),
         judge("limits of the settings", lambda: _check_notional(intent, facts, limits, price)),
@@ -181,7 +181,12 @@ def _refuse(code: Refusal, message: str) -> CheckRefused:
     return CheckRefused(code.value, message)
 
 
-def _check_key(permissions: KeyPermissions) -> None:
+def check_key(permissions: KeyPermissions) -> None:
+    """Refuse a key that may move money out, or may not trade.
+
+    Raises:
+        CheckRefused: See above.
+    """
     if permissions.may_withdraw:
         raise _refuse(
             Refusal.KEY_MAY_WITHDRAW,

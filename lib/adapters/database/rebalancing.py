@@ -69,6 +69,18 @@ class DatabasePlans:
         with database_errors(f"noting who works on plan {plan_id}"), self._engine.begin() as connection:
             connection.execute(upsert(RUNS).values(row).on_conflict_do_nothing())
 
+    def note_trading(self, run: str, now: datetime) -> None:
+        """See `PlanStore`."""
+        is_first = (RUNS.c.run == run) & RUNS.c.traded_at.is_(None)
+        with database_errors(f"noting that run {run} trades"), self._engine.begin() as connection:
+            connection.execute(update(RUNS).where(is_first).values(traded_at=now))
+
+    def has_traded(self, run: str) -> bool:
+        """See `PlanStore`."""
+        traded = select(RUNS.c.run).where(RUNS.c.run == run, RUNS.c.traded_at.is_not(None))
+        with database_errors(f"reading what run {run} did"), self._engine.connect() as connection:
+            return connection.execute(traded).one_or_none() is not None
+
     def load_bound(self, account: str, run: str) -> StoredPlan | None:
         """See `PlanStore`."""
         with database_errors(f"reading the plan of run {run}"), self._engine.connect() as connection:

@@ -116,7 +116,8 @@ class ApprovalRow(SQLModel, table=True):
 class RebalanceRunRow(SQLModel, table=True):
     """A flow run that works on a plan: started anew, it goes on with that one.
 
-    `answer_by` is set when it asked a person; after that, no answer is a rejection.
+    `answer_by` is set when it asked a person; after that, no answer is a rejection. `traded_at` is when it began to
+    trade: of two runs of a plan, the other one did not carry it out.
     """
 
     __tablename__ = "rebalance_runs"
@@ -126,6 +127,7 @@ class RebalanceRunRow(SQLModel, table=True):
     plan_id: int = Field(sa_type=BigInteger, foreign_key="rebalance_plans.plan_id")
     began_at: datetime = Field(sa_type=INSTANT)
     answer_by: datetime | None = Field(None, sa_type=INSTANT)
+    traded_at: datetime | None = Field(None, sa_type=INSTANT)
 
 
 PLANS: Table = SQLModel.metadata.tables["rebalance_plans"]
