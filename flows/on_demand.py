@@ -10,9 +10,9 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field
 
-from flows import showing, support, tasks
+from flows import rebalancing, showing, support, tasks
 from lib.balances.flows import FlowKind
-from lib.errors import AllItemsFailed
+from lib.errors import AllItemsFailed, OperatorError
 from lib.notifications.messages import MessageType
 from lib.params import AssetName, Price, SymbolName, Timeframe, Words
 from lib.portfolio.fills import Side
@@ -148,6 +148,36 @@ async def paper_trade(
         traded = await support.attempt(tasks.trade_on_paper, account, symbol, side, quantity, notional)
         updated = await support.attempt(tasks.update_positions, account)
         return await support.conclude_chain("paper-trade", trade_on_paper=traded, update_positions=updated)
+
+
+@flow(name="rebalance-portfolio", flow_run_name=showing.name_run)
+async def rebalance_portfolio(
+    account: Words, execute: bool = False, plan: Annotated[int, Field(ge=1)] | None = None
+) -> State[Any]:
+    """Propose a rebalance plan and show it; with execute on, carry out a plan that was proposed, exactly as reviewed.
+
+    Where the account wants a person's approval (a live one does unless its settings say otherwise), the run is
+    suspended: its page then offers Resume, with a form. No answer in time is a rejection. A run that was killed is
+    started again with the same values: it goes on with the same plan.
+
+    Args:
+        account: The account's name, as in the summary of `fks status`.
+        execute: Off: compare the account with its targets, and store and show a plan; nothing is traded. On: trade the
+            stored plan, sells first.
+        plan: The plan's number, with execute on only; empty means the account's open plan.
+    """
+    async with support.platform():
+        if execute:
+            return await rebalancing.rebalance(account, plan)
+        if plan is not None:
+            raise OperatorError(
+                f"Plan {plan} was given with execute off, which makes a new one. Leave one of them out."
+            )
+        return await support.conclude_chain(
+            rebalancing.KEY,
+            optimize_portfolio=await support.attempt(tasks.optimize_portfolio, account),
+            send_notifications=await support.attempt(tasks.send_notifications),
+        )
 
 
 @flow(name="classify-break", flow_run_name=showing.name_run)
