@@ -28,6 +28,7 @@ from lib.portfolio.exits import ExitStore
 from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import BookSource, Clock, Exchange, ExchangeAccount
+from lib.reporting.stores import ReportStore
 from lib.results import TaskResult, combine, failed_item
 from lib.risk.drawdown import EquityStore
 from lib.risk.stores import RiskStore
@@ -56,6 +57,7 @@ class AnalysisStores:
         states: What accounts hold.
         equity: The history of accounts' equity.
         performance: Measured performance, and the fills that it is measured of.
+        reports: What only reports ask for, and the reports that were written.
         risk: Risk snapshots and alarms.
         news: Articles and feeds.
         sentiment: How the articles sound.
@@ -69,6 +71,7 @@ class AnalysisStores:
     states: StateStore
     equity: EquityStore
     performance: PerformanceStore
+    reports: ReportStore
     risk: RiskStore
     news: NewsStore
     sentiment: SentimentStore

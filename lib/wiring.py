@@ -27,6 +27,7 @@ from lib.adapters.database.paper import DatabasePaper
 from lib.adapters.database.performance import DatabasePerformance
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.rebalancing import DatabasePlans
+from lib.adapters.database.reports import DatabaseReports
 from lib.adapters.database.risk import DatabaseRisk
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
@@ -115,13 +116,13 @@ async def open_platform(
                 findings=DatabaseFindings(engine),
                 venues={name: _open_orders(one) for name, one in accounts.items()},
             ),
-            archive=_open_archive(engine, settings),
+            archive=Archive(DatabaseArchive(engine), make_archive_folder(settings)),
         )
 
 
-def _open_archive(engine: Engine, settings: Settings) -> Archive:
-    folder = f"{settings.archive_place.rstrip('/')}/{name_source(settings.market_source)}"
-    return Archive(DatabaseArchive(engine), FsspecFolder(folder))
+def make_archive_folder(settings: Settings) -> FsspecFolder:
+    """Return the archive's folder, which is one of its own for each exchange; it is opened when it is used."""
+    return FsspecFolder(f"{settings.archive_place.rstrip('/')}/{name_source(settings.market_source)}")
 
 
 def _open_orders(account: PaperAccount | BinanceAccount) -> OrderVenue:
@@ -140,6 +141,7 @@ def _make_analysis(engine: Engine) -> AnalysisStores:
         states=DatabaseStates(engine),
         equity=DatabaseEquity(engine),
         performance=DatabasePerformance(engine),
+        reports=DatabaseReports(engine),
         risk=DatabaseRisk(engine),
         news=DatabaseNews(engine),
         sentiment=DatabaseNews(engine),

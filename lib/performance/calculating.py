@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from tabulate import tabulate
 
 from lib.errors import RetryableError
 from lib.performance.growth import combine_points
 from lib.performance.performance import Performance, Scope, measure_performance
-from lib.performance.period import Period, find_period
+from lib.performance.period import find_period
 from lib.performance.stores import PerformanceStore
 from lib.performance.trades import FilledOrder, replay_orders
 from lib.performance.wording import UNKNOWN, describe_performance, format_change, format_gain
@@ -64,9 +64,9 @@ class Track:
     orders: Sequence[FilledOrder]
 
 
-def load_track(account: str, period: Period, *, equity: EquityStore, store: PerformanceStore) -> Track:
-    """Return an account's equity from a week before the period on, and all its orders."""
-    return Track(equity.load_equity(account, period.start - REACH), replay_orders(store.load_fills(account)))
+def load_track(account: str, since: datetime, *, equity: EquityStore, store: PerformanceStore) -> Track:
+    """Return an account's equity since then, and all its orders."""
+    return Track(equity.load_equity(account, since), replay_orders(store.load_fills(account)))
 
 
 def combine_tracks(tracks: dict[str, Track]) -> Track:
@@ -114,7 +114,7 @@ def calculate_metrics(
 
     for account in accounts:
         try:
-            track = load_track(account.name, period, equity=equity, store=store)
+            track = load_track(account.name, period.start - REACH, equity=equity, store=store)
             add(Scope(account.name, account.quote_asset), track)
             tracks[account.name] = track
         except RetryableError:

@@ -90,6 +90,12 @@ class Performance:
     benchmark_return: float | None
 
     @property
+    def lead(self) -> float | None:
+        """How much more than holding BTC it gained, ratio; None where either is not known."""
+        total = self.measures.total_return
+        return None if total is None or self.benchmark_return is None else total - self.benchmark_return
+
+    @property
     def is_enough(self) -> bool:
         """Whether there are days enough for what is extrapolated to a year."""
         return self.known_days >= LEAST_DAYS

@@ -10,6 +10,7 @@ from lib.units import format_money
 UNKNOWN = "not enough data"
 NO_LOSS = "no loss in it"
 FLAT = "no movement in it"
+NEVER = "–"  # of a period that is always too short for it
 
 
 def format_change(ratio: float | None) -> str:
@@ -32,6 +33,7 @@ def _describe_growth(one: Performance) -> list[tuple[str, str]]:
     rows = [
         ("total return", format_change(measures.total_return)),
         (f"holding {BENCHMARK}", format_change(one.benchmark_return)),
+        (f"ahead of {BENCHMARK}", _describe_lead(one)),
         ("average daily return", format_change(measures.average_return)),
         ("volatility, a year", _explain(one, measures.volatility, "", percent=True)),
         ("Sharpe ratio", _explain(one, measures.sharpe, FLAT)),
@@ -72,7 +74,14 @@ def _describe_decline(one: Performance) -> str:
     return f"{100 * decline.depth:.2f} % ({decline.length} {days}{over})"
 
 
+def _describe_lead(one: Performance) -> str:
+    lead = one.lead
+    return UNKNOWN if lead is None else f"{_tidy(100 * lead):+,.2f} points"
+
+
 def _explain(one: Performance, value: float | None, otherwise: str, *, percent: bool = False) -> str:
+    if one.period.days < LEAST_DAYS:
+        return NEVER
     if value is None:
         return otherwise if one.is_enough and otherwise else f"{UNKNOWN} ({one.known_days} of {LEAST_DAYS} days)"
     return f"{100 * value:,.1f} %" if percent else f"{_tidy(value):,.2f}"
