@@ -193,6 +193,12 @@ class Settings(BaseSettings):
     cash_reserve_pct: Annotated[Decimal, Field(ge=0, lt=100)] = Field(Decimal(20), description="Of equity; stays cash.")
     max_position_pct: Percent = Field(Decimal(15), description="Of equity; the most in one symbol.")
     fee_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(Decimal("0.1"), description="Of an order's notional.")
+    backtest_cash: Annotated[Decimal, Field(gt=0, max_digits=24)] = Field(
+        Decimal(10_000), description="What the account of a backtest begins with, in the quote asset."
+    )
+    backtest_slippage_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(
+        Decimal("0.05"), description="Of the price; what each fill of a backtest is worse by."
+    )
 
     max_order_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
         None, description="Quote; a larger order is refused. Empty: no limit."
