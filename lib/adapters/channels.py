@@ -1,11 +1,11 @@
 """Channels by Apprise: any of its URLs.
 
 Apprise answers True or False. That is enough for most services: False means "not now", and the outbox tries again. For
-Discord it is not: a 429 says when to come back, a 404 that nobody will ever answer, and a lost reply that the message
-may be there. `DiscordWebhook` therefore replaces the one method of Apprise's plugin that posts; all its URL options
-stay. Files go out with their caption in one post, so that one answer tells what became of them. It also sends
-`allowed_mentions`, without which a text with @everyone calls everybody (Apprise 1.13 spells the field
-`allow_mentions`, which Discord does not know), and `wait=true` in the query, so that Discord confirms.
+mail (`lib.adapters.mail`) and Discord it is not: a 429 says when to come back, a 404 that nobody will ever answer, and
+a lost reply that the message may be there. `DiscordWebhook` therefore replaces the one method of Apprise's plugin that
+posts; all its URL options stay. Files go out with their caption in one post, so that one answer tells what became of
+them. It also sends `allowed_mentions`, without which a text with @everyone calls everybody (Apprise 1.13 spells the
+field `allow_mentions`, which Discord does not know), and `wait=true` in the query, so that Discord confirms.
 """
 
 from __future__ import annotations
@@ -17,17 +17,19 @@ from typing import Any
 from urllib.parse import unquote
 
 import requests
-from apprise import Apprise, AppriseAsset, AppriseAttachment, NotifyFormat, NotifyType, OverflowMode
+from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType, OverflowMode
 from apprise.attachment.memory import AttachMemory
 from apprise.plugins import url_to_dict
 from apprise.plugins.base import NotifyBase
 from apprise.plugins.discord import NotifyDiscord
+from apprise.plugins.email import NotifyEmail
 
 from lib.adapters.discord_answers import judge_failure, judge_response
 from lib.adapters.discretion import discreet
+from lib.adapters.mail import MailChannel, to_apprise
 from lib.errors import SettingsError
 from lib.notifications.channels import Answer, Channel, FilePlace, SendOutcome
-from lib.notifications.messages import Attachment, Severity
+from lib.notifications.messages import Severity
 from lib.notifications.parts import Part
 from lib.ports import Clock, SystemClock
 
@@ -61,7 +63,7 @@ def make_channel(name: str, url: str, clock: Clock | None = None) -> Channel:
             f"FKS_CHANNELS__{name.upper()}__URL is not a URL that Apprise can use. Expected one as "
             "discord://webhook_id/webhook_token or mailto://user:password@host; see Apprise's list of services."
         )
-    return _AppriseChannel(name, plugin, url)
+    return MailChannel(name, plugin) if isinstance(plugin, NotifyEmail) else _AppriseChannel(name, plugin, url)
 
 
 class _AppriseChannel:
@@ -83,7 +85,7 @@ class _AppriseChannel:
                 body=part.body,
                 notify_type=KINDS[severity],
                 body_format=NotifyFormat.TEXT,
-                attach=_to_apprise(part.attachments),
+                attach=to_apprise(part.attachments),
             )
         if isinstance(self._plugin, DiscordWebhook):
             return self._plugin.outcome
@@ -156,7 +158,9 @@ def _make_plugin(url: str, clock: Clock) -> NotifyBase | None:
     if details is None:
         return None
     if details["schema"] != DISCORD:
-        return _harden(Apprise.instantiate(details, asset=asset))
+        plugin = Apprise.instantiate(details, asset=asset)
+        nobody = isinstance(plugin, NotifyEmail) and not plugin.targets  # Apprise drops what is no address
+        return None if nobody else _harden(plugin)
     try:
         plugin = DiscordWebhook(clock, **details, asset=asset)
     except TypeError:  # how Apprise's plugins refuse an id or token
@@ -179,17 +183,6 @@ def _find_file_place(plugin: NotifyBase) -> FilePlace:
     if not plugin.attachment_support:
         return FilePlace.NOWHERE
     return FilePlace.BEHIND_TEXT if isinstance(plugin, DiscordWebhook) else FilePlace.WITH_TEXT
-
-
-def _to_apprise(files: Sequence[Attachment]) -> AppriseAttachment | None:
-    if not files:
-        return None
-    return AppriseAttachment(
-        [
-            AttachMemory(file.content, name=file.name, mimetype=file.media_type)  # type: ignore[no-untyped-call]  # Apprise
-            for file in files
-        ]
-    )
 
 
 def _find_secrets(url: str) -> frozenset[str]:

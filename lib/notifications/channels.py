@@ -33,7 +33,7 @@ class SendOutcome:
 
     Attributes:
         answer: What became of it.
-        reason: Why it is not delivered, with the remedy, free of secrets.
+        reason: Why it is not delivered, with the remedy, free of secrets; with `DELIVERED`, whom it did not reach.
         retry_at: The channel wants nothing before; with `DELIVERED` too (its allowance is used up).
         doubtful: The channel may have taken it although it did not say so.
     """

@@ -94,7 +94,7 @@ class Settlement:
         next_attempt_at: Not before; the whole channel waits for it, so that the order is kept, unless others overtook
             this message.
         reason: Why it is not delivered, free of secrets; empty when nothing is wrong. Delivered for a reason: its files
-            were given up.
+            were given up, or it did not reach every recipient.
         text_sent: As in `Delivery`.
     """
 

@@ -53,7 +53,8 @@ def settle(attempt: Attempt, outcome: SendOutcome) -> Settlement:
             sent = delivery.parts_sent + attempt.covers
             state = DeliveryState.DELIVERED if sent >= attempt.part_count else DeliveryState.PENDING
             wait = _bound(outcome.retry_at, now, now)
-            return Settlement(state, sent, 0, 0, wait, text_sent=sent >= attempt.text_count)
+            reason = outcome.reason if state.is_final else ""
+            return Settlement(state, sent, 0, 0, wait, reason, text_sent=sent >= attempt.text_count)
         case Answer.POSTPONED:
             # Being asked to wait is no failure, and no reason to show.
             return replace(kept, reason="", next_attempt_at=_bound(outcome.retry_at, now + calc_backoff(attempt), now))
