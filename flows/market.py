@@ -62,6 +62,8 @@ async def signal_generation(account: str | None = None, timeframe: Timeframe | N
 async def market_analysis(account: str | None = None) -> State[Any]:
     """Keep candles fresh, bring indicators up to date, and judge the risk of every account.
 
+    Rebalance plans that nobody decided on in time are rejected.
+
     Args:
         account: Judge only this account; empty means every account.
     """
@@ -69,6 +71,7 @@ async def market_analysis(account: str | None = None) -> State[Any]:
         (tasks.sync_market_data,),
         (tasks.update_indicators,),
         (tasks.analyze_risk, account or None),
+        (tasks.reject_unanswered_plans,),
         (tasks.send_notifications,),
         every=MARKET_ANALYSIS_EVERY,
     )

@@ -185,6 +185,15 @@ async def calculate_metrics(account: str | None = None, period_days: int = 30) -
         return support.conclude_task(await performance.calculate_metrics(platform, account, period_days))
 
 
+@task(name="reject_unanswered_plans", task_run_name="reject_unanswered_plans", **support.RETRY)
+async def reject_unanswered_plans() -> State[Any]:
+    """Reject the rebalance plans whose approval form nobody answered in time, and record a message."""
+    from lib.tasks import rebalancing
+
+    async with support.platform() as platform:
+        return support.conclude_task(await rebalancing.reject_unanswered_plans(platform))
+
+
 @task(name="fetch_news", task_run_name="fetch_news", **support.RETRY)
 async def fetch_news(limit: int) -> State[Any]:
     """Fetch the news feeds, store what is new, and record a warning of a feed that has failed for a day."""
