@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from prefect import flow
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from flows import rebalancing, showing, support, tasks
+from flows import order_tasks, ordering, rebalancing, showing, support, tasks
 from lib.balances.flows import FlowKind
 from lib.errors import AllItemsFailed, OperatorError
+from lib.execution.opening import OpeningWish
 from lib.notifications.messages import MessageType
 from lib.params import AssetName, Price, SymbolName, Timeframe, Words
 from lib.portfolio.fills import Side
 from lib.strategy.stores import StrategyState
 
+SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 100}  # percent, in a form
 DELIVERY_SECONDS = 45  # a minute's run; while messages wait the next one follows
 
 
@@ -148,6 +151,75 @@ async def paper_trade(
         traded = await support.attempt(tasks.trade_on_paper, account, symbol, side, quantity, notional)
         updated = await support.attempt(tasks.update_positions, account)
         return await support.conclude_chain("paper-trade", trade_on_paper=traded, update_positions=updated)
+
+
+@flow(name="open-position", flow_run_name=showing.name_run)
+async def open_position(
+    account: Words,
+    symbol: SymbolName,
+    strategy: Words | None = None,
+    quantity: Price | None = None,
+    notional: Price | None = None,
+    stop_loss: Price | None = None,
+    take_profit: Price | None = None,
+    timeframe: Timeframe | None = None,
+    execute: bool = False,
+) -> State[Any]:
+    """Buy by one order, following a BUY signal or by hand; the position gets its stop loss and take profit with it.
+
+    The order is a limit that expires: it fills at once, at most the accepted slippage beyond its reference price, or
+    not at all. A signal is followed once by an account, until the next candle closes, and while the price has not
+    moved away from it.
+
+    Args:
+        account: The account's name, as in the summary of `fks status`.
+        symbol: What to buy, as "BTC/USDT".
+        strategy: Whose BUY to follow, as in its message; it gives quantity, stop loss and take profit where you give
+            none. Empty means by hand.
+        quantity: How much of the base asset; or give a notional.
+        notional: For how much of the quote asset, about; or give a quantity.
+        stop_loss: Of the whole position (quote per base, below the price).
+        take_profit: Of the whole position (quote per base, above the price).
+        timeframe: Of the signal; empty means the setting FKS_SIGNAL_TIMEFRAME.
+        execute: Send it, after an approval where the account needs one. Otherwise only show what would be sent, and
+            what every check says.
+    """
+    wish = OpeningWish(account, symbol, strategy or None, quantity, notional, stop_loss, take_profit)
+    async with support.platform():
+        reviewed = await support.attempt(order_tasks.review_opening, wish, timeframe or None, execute=execute)
+        return await ordering.conclude_order("open-position", reviewed)
+
+
+@flow(name="close-position", flow_run_name=showing.name_run)
+async def close_position(
+    account: Words,
+    symbol: SymbolName,
+    quantity: Price | None = None,
+    share_pct: Annotated[Price, Field(le=100), WithJsonSchema(SHARE)] = Decimal(100),
+    execute: bool = False,
+    exit_id: int | None = None,
+) -> State[Any]:
+    """Sell a position, or a part of it, by one order.
+
+    No more is sold than the position has and the exchange says is free; where these differ, the run says so. The order
+    is a limit that expires: it fills at once, at most the accepted slippage below the best price, or not at all.
+
+    Args:
+        account: The account's name, as in the summary of `fks status`.
+        symbol: The position's symbol, as "BTC/USDT".
+        quantity: How much of the base asset; empty means the share.
+        share_pct: How much of the position, in percent.
+        execute: Send it, after an approval where the account needs one. Otherwise only show what would be sent, and
+            what every check says.
+        exit_id: Given by the stop-loss check when the account's policy wants the position sold; leave it empty.
+    """
+    async with support.platform():
+        reviewed = await support.attempt(
+            order_tasks.review_closing, account, symbol, quantity, share_pct, exit_id=exit_id, execute=execute
+        )
+        if exit_id is None:
+            return await ordering.conclude_order("close-position", reviewed)
+        return await ordering.conclude_exit("close-position", reviewed, exit_id)
 
 
 @flow(name="rebalance-portfolio", flow_run_name=showing.name_run)

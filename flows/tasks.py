@@ -10,12 +10,13 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import follow_up, showing, support, trading_halt
+from flows import exits, follow_up, showing, support, trading_halt
 from lib.balances.flows import FlowKind
 from lib.errors import TimeSpent
 from lib.notifications.messages import MessageType
 from lib.paper.account import Wish
 from lib.portfolio.fills import Side
+from lib.results import extend
 from lib.strategy.stores import StrategyState
 from lib.tasks import market, notifications, portfolio
 
@@ -58,9 +59,16 @@ async def update_positions(account: str | None = None) -> State[Any]:
 
 @task(name="check_stop_loss", task_run_name="check_stop_loss", **support.RETRY)
 async def check_stop_loss(account: str | None = None) -> State[Any]:
-    """Compare each position's price with its stop loss and take profit, and record alerts."""
+    """Compare each position's price with its stop loss and take profit, record alerts, and start what they want sold.
+
+    Exits are started also when a check failed: what an earlier run wanted sold is still to be sold.
+    """
     async with support.platform() as platform:
-        return support.conclude_task(await portfolio.check_stop_loss(platform, account))
+        try:
+            result = await portfolio.check_stop_loss(platform, account)
+        finally:
+            started = await exits.start_exits(platform)
+        return support.conclude_task(extend(result, started))
 
 
 @task(name="set_stop_loss", task_run_name="set_stop_loss", **support.RETRY)

@@ -130,6 +130,14 @@ def calc_status(task: str, items: Sequence[Item]) -> Status:
 R = TypeVar("R", bound=TaskResult)
 
 
+def extend(result: R, items: Sequence[Item]) -> R:
+    """Return a result with further items; its status follows from all of them."""
+    if not items:
+        return result
+    every = (*result.items, *items)
+    return result.model_copy(update={"items": every, "status": calc_status(result.task, every)})
+
+
 def combine(parts: Sequence[R], failed: Sequence[Item] = ()) -> R:
     """Add up the results of one task for several accounts: counts are summed, items and tables appended.
 

@@ -7,13 +7,25 @@ from decimal import Decimal
 
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.exits import ExitPolicy
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition
 from lib.units import format_money
 
+FOLLOWS = {
+    ExitPolicy.APPROVE: (
+        "What is done: the flow close-position is started and waits for your approval in the Prefect UI; a message of "
+        "its own says until when."
+    ),
+    ExitPolicy.EXIT: (
+        "What is done: the flow close-position sells it now; a message of its own says what it got, or why it could "
+        "not."
+    ),
+}
 
-def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime) -> Message:
-    """Render the message of an alarm that is due.
+
+def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime, policy: ExitPolicy = ExitPolicy.ALERT) -> Message:
+    """Render the message of an alarm that is due, and what the account's policy does at this crossing.
 
     It is stored with the alarm in one transaction, and the alarm only in place of the one it was rendered from: that
     keeps it from being told twice. Its key names the instant, so no message that is stored can swallow it.
@@ -28,7 +40,7 @@ def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime) -> Message:
         type=MessageType.OPERATIONS if kind is AlarmKind.STALE_PRICE else MessageType.STOP_LOSS,
         severity=Severity.WARNING if kind is AlarmKind.TAKE_PROFIT else Severity.URGENT,
         title=title,
-        body=f"{facts}\n{_describe(held)}\nWhat to do: {advice}",
+        body="\n".join(line for line in (facts, _describe(held), FOLLOWS.get(policy), f"What to do: {advice}") if line),
         deduplication_key=f"{kind}:{held.account}:{held.symbol}:{held.position.opened_by}:{alarm.alerts}:{now:%Y%m%dT%H%M%S}",
         created_at=now,
     )
@@ -41,8 +53,9 @@ def _tell_stop_loss(held: HeldPosition, alarm: Alarm, _: datetime) -> tuple[str,
         title = f"🛑 Stop loss still triggered: {held.symbol} ({held.account})"
         facts += f" It was triggered first at {alarm.raised_at:%Y-%m-%d %H:%M} UTC, and the position is still open."
     advice = (
-        "sell by hand on the exchange (the next run sees it and closes the position), or set a lower stop loss or "
-        "remove it with the flow set-stop-loss."
+        f"run the flow close-position with account={held.account}, symbol={held.symbol}, execute=true, or sell by hand "
+        "on the exchange (the next run sees it and closes the position); or set a lower stop loss or remove it with "
+        "the flow set-stop-loss."
     )
     return title, facts, advice
 
@@ -50,7 +63,11 @@ def _tell_stop_loss(held: HeldPosition, alarm: Alarm, _: datetime) -> tuple[str,
 def _tell_take_profit(held: HeldPosition, _alarm: Alarm, _now: datetime) -> tuple[str, str, str]:
     title = f"🎯 Take profit reached: {held.symbol} ({held.account})"
     facts = f"{held.symbol} is at {_price(held)}, at or above its take profit of {_number(held.take_profit)}."
-    return title, facts, "sell by hand on the exchange, or raise stop loss and take profit with the flow set-stop-loss."
+    advice = (
+        f"run the flow close-position with account={held.account}, symbol={held.symbol}, execute=true, or sell by hand "
+        "on the exchange; or raise stop loss and take profit with the flow set-stop-loss."
+    )
+    return title, facts, advice
 
 
 def _tell_stale_price(held: HeldPosition, _alarm: Alarm, now: datetime) -> tuple[str, str, str]:

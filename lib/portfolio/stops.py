@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from lib.errors import RetryableError
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.alerts import describe_age, render_alert
+from lib.portfolio.exits import ExitPolicy
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition, PortfolioStore
 from lib.ports import Clock
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
 
 TASK = "check_stop_loss"
+NO_EXITS: Mapping[AlarmKind, ExitPolicy] = {}
 logger = logging.getLogger(__name__)
 CLOCK_TOLERANCE = timedelta(seconds=5)  # what an orderly clock is set back by; a price further ahead has no known age
 RECOVERY_MARGIN = Decimal("0.02")  # of the stop; more than prices flap by from one check to the next
@@ -29,6 +32,7 @@ def check_stop_loss(
     clock: Clock,
     max_age: timedelta,
     realert: timedelta,
+    policies: Mapping[AlarmKind, ExitPolicy] = NO_EXITS,
 ) -> TaskResult:
     """Check every open position of the account against its stop loss and take profit, and tell people.
 
@@ -40,8 +44,8 @@ def check_stop_loss(
       fails and an urgent message says that nothing watches it, at most one a position every `realert`. It is never a
       silent "not triggered".
 
-    The message is recorded in the transaction that notes it with the position: a process that is killed has done both
-    or neither, and the next run goes by that.
+    The message is recorded in the transaction that notes it with the position, and so is the exit that the account's
+    policy wants at a crossing: a process that is killed has done all or nothing, and the next run goes by that.
 
     Args:
         account: Name of the account.
@@ -49,6 +53,7 @@ def check_stop_loss(
         clock: Now.
         max_age: Oldest price that counts, measured from the exchange's answer.
         realert: Time between two messages about the same.
+        policies: What follows when a stop loss or a take profit is crossed; people are told in any case.
 
     Raises:
         AllItemsFailed: When no position has a fresh price.
@@ -64,7 +69,7 @@ def check_stop_loss(
             kind = _find_alarm(one, clock.now(), max_age)
             if kind is not None:
                 counts[COUNTED[kind]] += 1
-            counts["alerts"] += _tell(one, kind, store, clock.now(), realert)
+            counts["alerts"] += _tell(one, kind, store, clock.now(), realert, policies)
             items.append(_describe(one, kind, clock.now(), max_age))
         except RetryableError:
             raise
@@ -97,17 +102,20 @@ def _tell(
     store: PortfolioStore,
     now: datetime,
     realert: timedelta,
+    policies: Mapping[AlarmKind, ExitPolicy],
 ) -> int:
     """Record the message that is due and arm the alarms whose condition has passed; return the messages recorded."""
     _arm_passed(held, kind, store)
     if kind is None:
         return 0
     alarm = held.alarms.get(kind, Alarm())
+    policy = policies.get(kind, ExitPolicy.ALERT) if alarm.raised_at is None else ExitPolicy.ALERT
     if not alarm.is_due(kind, now, realert):
         if kind is AlarmKind.STOP_LOSS and alarm.raised_at is None:
-            store.save_alarm(held, kind, alarm.raise_quietly(now))
+            quiet = policy if policy is ExitPolicy.EXIT else ExitPolicy.ALERT  # nobody is asked at each flap
+            store.save_alarm(held, kind, alarm.raise_quietly(now), policy=quiet)
         return 0
-    return int(store.save_alarm(held, kind, alarm.alert(now), render_alert(kind, held, now)))
+    return int(store.save_alarm(held, kind, alarm.alert(now), render_alert(kind, held, now, policy), policy))
 
 
 def _arm_passed(held: HeldPosition, kind: AlarmKind | None, store: PortfolioStore) -> None:

@@ -15,7 +15,9 @@ from typing import Protocol
 from lib.market.symbols import SymbolStatus
 from lib.notifications.messages import Message
 from lib.portfolio.accounts import Account
+from lib.portfolio.adjustments import Adjustment, Opening
 from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.exits import ExitPolicy
 from lib.portfolio.fills import Balance, BookedFill, Fill
 from lib.portfolio.ledger import Ledger, Position
 from lib.portfolio.valuation import Valuation
@@ -147,8 +149,20 @@ class Books(Protocol):
         """Return every fill of the account."""
         ...
 
+    def load_adjustments(self) -> Sequence[Adjustment]:
+        """Return every ledger entry of the account that is no fill."""
+        ...
+
+    def add_adjustments(self, adjustments: Sequence[Adjustment], now: datetime) -> None:
+        """Store ledger entries that are not stored yet."""
+        ...
+
+    def load_opening(self) -> Opening | None:
+        """Return where the account's expected holdings begin; None before the first comparison."""
+        ...
+
     def load_newest_at(self) -> datetime | None:
-        """Return when the newest stored fill was filled."""
+        """Return when the newest stored entry of the ledger was: a fill, an adjustment, or the opening."""
         ...
 
     def load_newest_positions(self) -> Sequence[Position]:
@@ -226,10 +240,18 @@ class PortfolioStore(Protocol):
         """
         ...
 
-    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm, message: Message | None = None) -> bool:
-        """Store an alarm in place of the one that `held` was loaded with, together with the message that tells of it.
+    def save_alarm(
+        self,
+        held: HeldPosition,
+        kind: AlarmKind,
+        alarm: Alarm,
+        message: Message | None = None,
+        policy: ExitPolicy = ExitPolicy.ALERT,
+    ) -> bool:
+        """Store an alarm in place of the one that `held` was loaded with, together with what follows from it.
 
-        Both or nothing, also when the process is killed. False, and nothing stored, when the alarm has changed since or
-        the position is gone.
+        That is the message that tells of it, and the exit that the policy wants, unless the position has an open one
+        (`lib.portfolio.exits`). All or nothing, also when the process is killed. False, and nothing stored, when the
+        alarm has changed since or the position is gone.
         """
         ...

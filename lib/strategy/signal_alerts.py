@@ -74,7 +74,7 @@ def write_digest(
         *(_describe_buy(buy, sizes[buy.key]) for buy in buys),
         *_describe_unsized(unsized),
         "Each is sized as if it were the only one, so no account can buy all of them; the strongest come first.",
-        _describe_remedy(key),
+        _describe_remedy(key, "<one of these>"),
     )
     return compose(
         MessageType.SIGNAL,
@@ -119,10 +119,12 @@ def _describe_age(key: SignalKey, at: datetime) -> str:
     return f" The candle closed {age // timedelta(minutes=1)} min ago: look at the price before you buy."
 
 
-def _describe_remedy(key: SignalKey) -> str:
+def _describe_remedy(key: SignalKey, symbol: str | None = None) -> str:
     return (
-        "What to do: if you agree, buy by hand on the exchange (on a paper account with the flow paper-trade), then "
-        "set both limits with the flow set-stop-loss. "
+        f"What to do: if you agree, run the flow open-position with account=…, symbol={symbol or key.symbol}, "
+        f"strategy={key.strategy}, timeframe={key.timeframe}, execute=true; it buys the quantity above and sets both "
+        "limits (without execute it only shows what it would send). Or buy by hand on the exchange, then set both "
+        "limits with the flow set-stop-loss. "
         f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes."
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 
@@ -13,11 +14,14 @@ from lib.paper.account import PaperAccount, Wish
 from lib.paper.trade import PaperTrade
 from lib.platform import Platform
 from lib.portfolio import limits, positions, stops
+from lib.portfolio.alarms import AlarmKind
+from lib.portfolio.exits import ExitPolicy
 from lib.portfolio.position_report import PositionsUpdate, line_of
 from lib.portfolio.positions import Answer
 from lib.portfolio.quotes import fetch_quotes
 from lib.portfolio.unwatched import tell_of_unwatched
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
+from lib.settings import AccountSettings
 from lib.tasks.settling import settle_tickets
 
 logger = logging.getLogger(__name__)
@@ -72,6 +76,7 @@ async def check_stop_loss(platform: Platform, account: str | None = None) -> Tas
             clock=platform.clock,
             max_age=timedelta(seconds=platform.settings.stop_price_max_age_seconds),
             realert=timedelta(minutes=platform.settings.stop_realert_minutes),
+            policies=exit_policies_of(platform.settings.effective_accounts[name]),
         )
 
     if account is not None:
@@ -83,6 +88,11 @@ async def check_stop_loss(platform: Platform, account: str | None = None) -> Tas
     told = {item.name for item in unwatched}
     items = (*(item for item in result.items if item.name not in told), *unwatched)
     return result.model_copy(update={"items": items, "status": calc_status(result.task, items)})
+
+
+def exit_policies_of(settings: AccountSettings) -> Mapping[AlarmKind, ExitPolicy]:
+    """Return what an account wants done when a limit is crossed."""
+    return {AlarmKind.STOP_LOSS: settings.stop_policy, AlarmKind.TAKE_PROFIT: settings.take_profit_policy}
 
 
 async def trade_on_paper(platform: Platform, account: str, wish: Wish) -> PaperTrade:

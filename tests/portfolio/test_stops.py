@@ -59,8 +59,9 @@ async def test_the_message_says_what_happened_what_it_costs_and_what_to_do(stopp
     assert message.body.splitlines() == [
         "SOL/USDT is at 85, at or below its stop loss of 90.",
         "Quantity 2 SOL, average cost 100.1, stop loss 90, take profit 120, loss 30.20 USDT (-15.08 %).",
-        "What to do: sell by hand on the exchange (the next run sees it and closes the position), or set a lower "
-        "stop loss or remove it with the flow set-stop-loss.",
+        "What to do: run the flow close-position with account=demo, symbol=SOL/USDT, execute=true, or sell by hand on "
+        "the exchange (the next run sees it and closes the position); or set a lower stop loss or remove it with the "
+        "flow set-stop-loss.",
     ]
 
 

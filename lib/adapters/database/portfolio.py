@@ -12,6 +12,7 @@ from sqlalchemy import ARRAY, Connection, Engine, Row, Text, cast, func, literal
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.exits import want_exit
 from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.portfolio_books import IMPORTS, DatabaseBooks
 from lib.adapters.database.portfolio_rows import (
@@ -30,6 +31,7 @@ from lib.errors import OperatorError, SettingsError
 from lib.notifications.messages import Message
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.exits import ExitPolicy
 from lib.portfolio.stores import HeldPosition, ImportState, SeenBalance
 
 ACCOUNTS = table_of(AccountRow)
@@ -149,7 +151,14 @@ class DatabasePortfolioStore:
                 _arm_anew(connection, held, kind)
             return bool(done.rowcount)
 
-    def save_alarm(self, held: HeldPosition, kind: AlarmKind, alarm: Alarm, message: Message | None = None) -> bool:
+    def save_alarm(
+        self,
+        held: HeldPosition,
+        kind: AlarmKind,
+        alarm: Alarm,
+        message: Message | None = None,
+        policy: ExitPolicy = ExitPolicy.ALERT,
+    ) -> bool:
         """See `PortfolioStore`."""
         told = {"raised_at": alarm.raised_at, "alerted_at": alarm.alerted_at, "alerts": alarm.alerts}
         row = alarm_key(held, kind) | told
@@ -168,6 +177,8 @@ class DatabasePortfolioStore:
             )
             if done.rowcount and message is not None:
                 record_message(connection, message)
+            if done.rowcount and policy is not ExitPolicy.ALERT and alarm.raised_at is not None:
+                want_exit(connection, held, kind, policy, alarm.raised_at)
             return bool(done.rowcount)
 
     @contextmanager

@@ -1,0 +1,110 @@
+"""Exits: which closing runs are due, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import timedelta
+
+from lib.execution.ticket_messages import write_exit_failed
+from lib.execution.tickets import make_ticket_id
+from lib.platform import Platform
+from lib.portfolio.exits import Exit, ExitPolicy, ExitState
+from lib.results import Item, Status, TaskResult
+from lib.tasks.order_facts import find_held
+from lib.tasks.portfolio import exit_policies_of
+
+TASK = "settle_exit"
+
+
+async def load_open_exits(platform: Platform) -> Sequence[Exit]:
+    """Return what is still to be sold on the accounts that can be used."""
+    return await asyncio.to_thread(platform.trading.exits.load_open, tuple(platform.accounts))
+
+
+async def find_obstacle(platform: Platform, wanted: Exit) -> str | None:
+    """Return why an exit that waits for a run is to be given up, or None when the run is due."""
+    policy = exit_policies_of(platform.settings.effective_accounts[wanted.account])[wanted.kind]
+    if policy is not wanted.policy:
+        return f"the account's policy is {policy} now"
+    held = await find_held(platform, wanted.account, wanted.symbol)
+    if held is None:
+        return "the position is closed"
+    alarm = held.alarms.get(wanted.kind)
+    return None if alarm is not None and alarm.raised_at is not None else "the price is back within the limit"
+
+
+async def give_up(platform: Platform, wanted: Exit, why: str) -> None:
+    """End an exit that is not wanted any more."""
+    await asyncio.to_thread(platform.trading.exits.end, wanted, ExitState.VOID, note=why, now=platform.clock.now())
+
+
+async def begin_exit(platform: Platform, wanted: Exit, run: str) -> None:
+    """Note the closing run that was started for an exit."""
+    await asyncio.to_thread(platform.trading.exits.begin, wanted, run, platform.clock.now())
+
+
+async def take_over(platform: Platform, started: Exit, *, cancelled: bool, crashed: bool) -> Exit:
+    """End an exit whose run has ended without saying what came of it, or have it tried again; return it as it is now.
+
+    Args:
+        platform: The parts.
+        started: The exit.
+        cancelled: Whether a person cancelled the run.
+        crashed: Whether its process died.
+    """
+    state, note = ExitState.WANTED, "its run failed"
+    if cancelled:
+        state, note = ExitState.REJECTED, "its run was cancelled by hand"
+    elif crashed:
+        note = "its run died"
+    elif await _was_unanswered(platform, started):
+        state, note = ExitState.REJECTED, "nobody approved it in time"
+    await asyncio.to_thread(platform.trading.exits.end, started, state, note=note, now=platform.clock.now())
+    return await asyncio.to_thread(platform.trading.exits.load, started.exit_id)
+
+
+async def settle_exit(platform: Platform, exit_id: int, *, sold_all: bool, rejected: str, error: str) -> TaskResult:
+    """Note what came of an exit's run; what failed is told urgently, and is tried again by the next chain.
+
+    Args:
+        platform: The parts.
+        exit_id: Which.
+        sold_all: Whether all that could be sold was.
+        rejected: Who rejected it; empty when nobody did.
+        error: Why it failed; empty when it did not.
+
+    Raises:
+        OperatorError: There is no such exit.
+    """
+    started_at = platform.clock.now()
+    known = await asyncio.to_thread(platform.trading.exits.load, exit_id)
+    every = timedelta(minutes=platform.settings.stop_realert_minutes)
+    state, note, message = ExitState.DONE, "sold", None
+    if rejected:
+        state, note = ExitState.REJECTED, rejected
+    elif await find_held(platform, known.account, known.symbol) is None:
+        note = "the position is closed"
+    elif error:
+        state, note, message = ExitState.WANTED, error, write_exit_failed(known, error, every, started_at)
+    elif not sold_all and known.policy is ExitPolicy.EXIT:
+        state, note = ExitState.WANTED, "a part was sold; the rest follows"
+    await asyncio.to_thread(
+        platform.trading.exits.end, known, state, note=note, now=platform.clock.now(), message=message
+    )
+    status = Status.PARTIAL if state is ExitState.WANTED else Status.OK
+    return TaskResult(
+        task=TASK,
+        status=status,
+        counts={"exits wanted": int(state is ExitState.WANTED), "exits done": int(state is ExitState.DONE)},
+        items=(Item(name=known.name, status=status, detail=note),),
+        started_at=started_at,
+        finished_at=platform.clock.now(),
+    )
+
+
+async def _was_unanswered(platform: Platform, started: Exit) -> bool:
+    """Tell whether a person was asked and said nothing: the server has ended such a run."""
+    ticket_id = make_ticket_id(started.account, started.run or "")
+    ticket = await asyncio.to_thread(platform.trading.tickets.load, started.account, ticket_id)
+    return ticket is not None and ticket.approval is None
