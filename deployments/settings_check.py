@@ -1,4 +1,4 @@
-"""What only shows when the settings are put to use: the exchange, each live account, each channel, built once."""
+"""What only shows when the settings are put to use: exchange, live accounts, channels, the archive; built once."""
 
 from __future__ import annotations
 
@@ -11,21 +11,29 @@ from lib.errors import SettingsError
 from lib.portfolio.accounts import AccountKind
 from lib.ports import SystemClock
 from lib.settings import Settings
-from lib.wiring import make_subscribers, open_account, venue_of
+from lib.wiring import make_archive_folder, make_subscribers, open_account, venue_of
 
 
 async def check_settings(settings: Settings) -> None:
-    """Build the exchange's client, every account and every channel as a flow run does, and let them go again.
+    """Build the exchange's client, every account, every channel and the archive's folder as a flow run does.
 
-    Nothing is connected: a wrong key or a revoked webhook shows when it is used.
+    They are let go again. Nothing is connected: a wrong key or a revoked webhook shows when it is used.
 
     Raises:
         SettingsError: Names everything that is wrong, with the remedy; never a value.
     """
     faults = [subscriber.fault for subscriber in make_subscribers(settings, SystemClock())]
-    wrong = [*filter(None, faults), *await _check_exchange(settings)]
+    wrong = [*filter(None, faults), *await _check_exchange(settings), *_check_archive(settings)]
     if wrong:
         raise SettingsError("\n".join(wrong))
+
+
+def _check_archive(settings: Settings) -> list[str]:
+    try:
+        make_archive_folder(settings).check()
+    except SettingsError as error:
+        return [str(error)]
+    return []
 
 
 async def _check_exchange(settings: Settings) -> list[str]:

@@ -44,6 +44,7 @@ def test_a_real_exchange_without_accounts_gets_a_paper_account() -> None:
         ("FKS_ALTS", '["BTC"]', "BTC is in mains and in alts"),
         ("FKS_QUOTE_ASSET", "BTC", "quote_asset BTC is also among mains"),
         ("FKS_HISTORY_DAYS", '{"7h": 3}', "expected one of 1m"),
+        ("FKS_CANDLE_RETENTION_DAYS", '{"1h": 729}', "less than its history_days 730"),
         ("FKS_HISTORY_DAYS", "{}", "name at least one timeframe"),
         ("FKS_ACCOUNTS__MAIN__KIND", "live", "needs api_key and api_secret"),
         ("FKS_CHANNELS__DISCORD__URI", "discord://a/b", "FKS_CHANNELS__DISCORD__URL: Field required"),
@@ -135,3 +136,14 @@ def test_an_empty_value_means_the_default(monkeypatch: pytest.MonkeyPatch) -> No
     settings = load_settings()
     assert settings.home.is_absolute()
     assert (settings.signal_min_sentiment, settings.prefect_port) == (None, 4200)
+
+
+def test_candles_stay_three_times_as_long_as_their_history_unless_it_is_said_otherwise() -> None:
+    settings = load_settings(history_days={"5m": 10, "1h": 100}, candle_retention_days={"1h": 150, "1m": 7})
+    assert {timeframe: kept.days for timeframe, kept in settings.candle_retention.items()} == {
+        "5m": 30,
+        "1h": 150,
+        "1m": 7,
+    }
+    assert {timeframe: kept.days for timeframe, kept in settings.indicator_retention.items()} == {"5m": 10, "1h": 100}
+    assert settings.archive_place == str(settings.home / "archive")

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import fsspec
-from fsspec.core import url_to_fs
+from fsspec.core import split_protocol, url_to_fs
 from fsspec.implementations.local import LocalFileSystem
 
 from lib.errors import ArchiveDamaged, ArchiveUnavailable, EnvironmentRefused, SettingsError
@@ -36,6 +36,11 @@ class FsspecFolder:
         if "@" not in parts.netloc:
             return self._url
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+    def check(self) -> None:
+        """Raise `SettingsError` where the address is of no place that can be used; nothing is connected."""
+        with self._wrong_addresses():
+            fsspec.get_filesystem_class(split_protocol(self._url)[0] or "file")
 
     def write(self, path: str, content: bytes) -> None:
         """See `ArchiveFolder`."""
@@ -78,8 +83,14 @@ class FsspecFolder:
 
     @cached_property
     def _root(self) -> tuple[Any, str]:
-        try:
+        with self._wrong_addresses():
             files, root = url_to_fs(self._url, use_listings_cache=False)
+        return files, root.rstrip("/")
+
+    @contextmanager
+    def _wrong_addresses(self) -> Iterator[None]:
+        try:
+            yield
         except ImportError as error:
             raise SettingsError(f"FKS_ARCHIVE_URL needs another package: {error}") from error
         except ValueError as error:
@@ -87,7 +98,6 @@ class FsspecFolder:
             raise SettingsError(
                 f"FKS_ARCHIVE_URL {self.describe()} is no place that fsspec knows. It knows {known}."
             ) from error
-        return files, root.rstrip("/")
 
     @property
     def _files(self) -> Any:

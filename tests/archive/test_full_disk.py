@@ -66,8 +66,9 @@ def test_any_place_of_fsspec_will_do(room: Room) -> None:
     [("nowhere://bucket", "no place that fsspec knows"), ("abfs://bucket/fks", "needs another package")],
 )
 def test_a_place_that_cannot_be_opened_is_a_wrong_setting(url: str, told: str) -> None:
-    with pytest.raises(SettingsError, match=f"FKS_ARCHIVE_URL.*{told}"):
-        FsspecFolder(url).read("a")
+    for use in (lambda folder: folder.read("a"), FsspecFolder.check):
+        with pytest.raises(SettingsError, match=f"FKS_ARCHIVE_URL.*{told}"):
+            use(FsspecFolder(url))
 
 
 def test_an_address_is_shown_without_its_password() -> None:

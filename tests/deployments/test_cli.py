@@ -118,9 +118,10 @@ def test_apply_refuses_what_no_run_could_work_with(tmp_path: Path) -> None:
 
 def test_the_settings_can_be_checked_alone(tmp_path: Path) -> None:
     assert fks(tmp_path, "check")[0] == 0
-    code, shown = fks(tmp_path, "check", FKS_EXCHANGE="binanec")
+    code, shown = fks(tmp_path, "check", FKS_EXCHANGE="binanec", FKS_ARCHIVE_URL="s4://bucket")
     assert code == 1
     assert "Unknown exchange 'binanec'" in shown
+    assert "FKS_ARCHIVE_URL s4://bucket" in shown
 
 
 def test_apply_needs_to_know_the_server_and_the_database(tmp_path: Path) -> None:
