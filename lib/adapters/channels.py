@@ -31,6 +31,7 @@ from lib.errors import SettingsError
 from lib.notifications.channels import Answer, Channel, FilePlace, SendOutcome
 from lib.notifications.messages import Severity
 from lib.notifications.parts import Part
+from lib.notifications.sms import SEGMENT
 from lib.ports import Clock, SystemClock
 
 LONGEST_TIMEOUT_SECONDS = 25.0  # connecting and reading together stay under the minute that a channel has
@@ -42,6 +43,8 @@ WEBHOOK = re.compile(
     r"/(?P<rest>[^/?#\s]+/[^/?#\s]+/?(?:\?\S*)?)"
 )
 DISCORD = "discord"
+# Apprise's gateways to phones that would send a long text in many segments, each of which is paid for.
+LONG_SMS = frozenset({"clickatell", "exotel", "octopush", "smpp", "smseagle"})
 NOTHING_SENT = SendOutcome(Answer.UNAVAILABLE, "Apprise sent nothing")
 
 
@@ -69,7 +72,7 @@ def make_channel(name: str, url: str, clock: Clock | None = None) -> Channel:
 class _AppriseChannel:
     def __init__(self, name: str, plugin: NotifyBase, url: str) -> None:
         self.name = name
-        self.max_characters: int = plugin.body_maxlen
+        self.max_characters: int = min(plugin.body_maxlen, SEGMENT) if _is_sms(plugin) else plugin.body_maxlen
         self.file_place = _find_file_place(plugin)
         self._plugin = plugin
         self._secrets = _find_secrets(url)
@@ -179,8 +182,12 @@ def _harden(plugin: NotifyBase | None) -> NotifyBase | None:
     return plugin
 
 
+def _is_sms(plugin: NotifyBase) -> bool:
+    return type(plugin).__module__.rpartition(".")[2] in LONG_SMS or plugin.body_maxlen <= SEGMENT
+
+
 def _find_file_place(plugin: NotifyBase) -> FilePlace:
-    if not plugin.attachment_support:
+    if not plugin.attachment_support or _is_sms(plugin):
         return FilePlace.NOWHERE
     return FilePlace.BEHIND_TEXT if isinstance(plugin, DiscordWebhook) else FilePlace.WITH_TEXT
 

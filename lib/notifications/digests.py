@@ -16,6 +16,7 @@ from lib.notifications.messages import (
     Severity,
 )
 from lib.notifications.outbox import NotificationStore
+from lib.notifications.parts import SHORT_CHANNEL
 
 MOST_MESSAGES = 40  # in a digest; what else waits goes out in the next one, at once
 LONGEST_EXCERPT = 120
@@ -54,7 +55,7 @@ def _take(waiting: Mapping[int, Message]) -> dict[int, Message]:
 def write_digest(subscriber: Subscriber, batch: Mapping[int, Message], now: datetime) -> Message:
     """Return the one message of several, oldest first: a line or two for each; its files have all that they say.
 
-    Where a channel shows no files the whole texts are in the message itself.
+    Where a channel shows no files the whole texts are in the message itself; on one for short texts only the titles.
     """
     messages = list(batch.values())
     whole = "\n\n".join(_render_whole(message) for message in messages)
@@ -67,6 +68,8 @@ def write_digest(subscriber: Subscriber, batch: Mapping[int, Message], now: date
         f"digest:{subscriber.name}:{min(batch)}:{max(batch)}",
         now,
     )
+    if subscriber.channel.max_characters < SHORT_CHANNEL:
+        return replace(digest, body="\n".join(message.title for message in messages))
     if subscriber.channel.file_place is FilePlace.NOWHERE:
         return digest
     brief = [_render_brief(message) for message in messages]

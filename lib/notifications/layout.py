@@ -48,4 +48,4 @@ def find_next(delivery: Delivery, layout: Layout, channel: Channel) -> NextPart:
     together = channel.file_place is FilePlace.WITH_TEXT and delivery.failures <= TOGETHER_TRIES
     if ends_text and layout.files and together:
         part, covers = replace(part, attachments=layout.files[0].attachments), 2
-    return NextPart(mark_repeat(part) if delivery.doubts else part, covers)
+    return NextPart(mark_repeat(part, channel.max_characters) if delivery.doubts else part, covers)

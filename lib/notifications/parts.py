@@ -8,12 +8,13 @@ from itertools import accumulate
 
 from lib.notifications.cleaning import neutralise_mentions
 from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment, Message
+from lib.notifications.sms import REPEAT_MARK, SEGMENT, write_short
 
 REPEAT_NOTE = "🔁 May be a repeat: the first sending was not confirmed."
 CUT_NOTE = "… cut here; the whole text is kept with the notification."
 NUMBERING = len(" (99/99)")
 LONGEST_TITLE = 150
-SHORT_CHANNEL = 1000  # an SMS gateway; a long text there is a bill, not news
+SHORT_CHANNEL = 1000  # a place for a few lines
 MAX_PARTS, MAX_PARTS_SHORT = 30, 3
 FILES_A_PART = 10  # Discord's limit; its limit of bytes is counted for all files of a post
 LONGEST_CAPTION = 500
@@ -36,13 +37,15 @@ def count_characters(text: str) -> int:
 def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
     """Return the message's text as parts, each of which fits the channel together with `REPEAT_NOTE`.
 
-    Cut at line ends where there are any, else between words. The same message and limit give the same parts, so that
-    sending can go on after the last confirmed one.
+    Cut at line ends where there are any, else between words; on a phone it is one short text. The same message and
+    limit give the same parts, so that sending can go on after the last confirmed one.
 
     Args:
         message: What to say.
         limit: Characters that the channel takes at once, title and body together.
     """
+    if limit <= SEGMENT:
+        return (Part(*write_short(message.title, message.body, message.link, limit - len(REPEAT_MARK))),)
     title, body = _fit_title(neutralise_mentions(message.title), neutralise_mentions(message.body), limit)
     if message.link and limit >= SHORT_CHANNEL:
         body = f"{body}\n{message.link}"
@@ -57,8 +60,10 @@ def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
     return tuple(Part(f"{title} ({number}/{len(pieces)})", piece) for number, piece in enumerate(pieces, 1))
 
 
-def mark_repeat(part: Part) -> Part:
-    """Return the part saying that it may have arrived before."""
+def mark_repeat(part: Part, limit: int) -> Part:
+    """Return the part saying that it may have arrived before, in the room that `render_parts` left for it."""
+    if limit <= SEGMENT:
+        return replace(part, title=f"{REPEAT_MARK}{part.title}")
     return replace(part, body=f"{REPEAT_NOTE}\n{part.body}")
 
 

@@ -171,7 +171,7 @@ def test_files_go_through_any_service_of_apprise_that_takes_them(webhooks: Webho
     [
         (f"discord://4711/{TOKEN}", FilePlace.BEHIND_TEXT),
         ("mailto://user:password@example.com", FilePlace.WITH_TEXT),
-        ("smseagle://token@127.0.0.1/+4915112345678", FilePlace.WITH_TEXT),
+        ("ntfys://ntfy.example.com/topic", FilePlace.WITH_TEXT),
         ("clickatell://api-key/15112345678", FilePlace.NOWHERE),
     ],
 )

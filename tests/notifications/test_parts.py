@@ -7,7 +7,7 @@ from lib.notifications.parts import CUT_NOTE, Part, count_characters, mark_repea
 from tests.notifications.samples import make_message
 
 DISCORD = 2000
-SMS = 160
+SHORT = 280
 texts = st.text(st.sampled_from("ab é🛑\n@<"), min_size=1, max_size=6000).filter(str.strip)
 
 
@@ -24,11 +24,6 @@ def test_an_emoji_counts_as_two_characters() -> None:
 def test_a_link_ends_the_last_part() -> None:
     parts = render_parts(make_message(body="word " * 800, link="http://localhost/run"), DISCORD)
     assert [part.body.endswith("http://localhost/run") for part in parts] == [False, False, True]
-
-
-def test_a_short_message_on_a_phone_has_no_link_to_pay_for() -> None:
-    (part,) = render_parts(make_message("title", body="text", link="http://localhost/run"), SMS)
-    assert part.body == "text"
 
 
 def test_a_text_is_cut_at_line_ends() -> None:
@@ -56,7 +51,7 @@ def test_every_part_fits_the_channel_even_as_a_repeat_and_no_letter_is_lost(titl
     message = make_message(title, body=body, deduplication_key="key")
     parts = render_parts(message, DISCORD)
 
-    for part in map(mark_repeat, parts):
+    for part in (mark_repeat(part, DISCORD) for part in parts):
         assert count_characters(f"{part.title}\r\n{part.body}") <= DISCORD
         assert part.body.strip()
     told = "".join(part.body for part in parts)
@@ -69,14 +64,15 @@ def test_a_text_without_end_is_cut_and_says_so() -> None:
 
     assert len(parts) == 30
     assert parts[-1].body.endswith(CUT_NOTE)
-    assert all(count_characters(f"{part.title}\r\n{part.body}") <= DISCORD for part in map(mark_repeat, parts))
+    repeated = [mark_repeat(part, DISCORD) for part in parts]
+    assert all(count_characters(f"{part.title}\r\n{part.body}") <= DISCORD for part in repeated)
 
 
-def test_a_long_text_costs_three_short_messages_at_most() -> None:
-    parts = render_parts(make_message("🛑 STOP LOSS triggered: SOL/USDT", body="word " * 500), SMS)
+def test_a_long_text_is_three_parts_at_most_where_texts_are_short() -> None:
+    parts = render_parts(make_message("🛑 STOP LOSS triggered: SOL/USDT", body="word " * 500), SHORT)
 
     assert len(parts) == 3
-    assert all(count_characters(f"{part.title}\r\n{part.body}") <= SMS for part in parts)
+    assert all(count_characters(f"{part.title}\r\n{part.body}") <= SHORT for part in parts)
 
 
 def test_the_same_message_gives_the_same_parts() -> None:
