@@ -17,6 +17,7 @@ from deployments import halting, home, postgres
 from deployments.addresses import usual_addresses
 from deployments.display import Display
 from lib.errors import FksError, SettingsError
+from lib.research.rules import Sizing
 from lib.settings import PROJECT_ROOT, SIMULATOR, Settings, load_settings
 
 STORAGE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
@@ -184,6 +185,38 @@ def simulator(
         run(config)
     except ValueError as error:
         raise SettingsError(str(error)) from error
+
+
+@app.command()
+def backtest(
+    strategy: Annotated[str, typer.Argument(help="Its name, as breakout.")],
+    symbols: Annotated[list[str], typer.Argument(help="As BTC/USDT; several share one cash account.")],
+    timeframe: Annotated[str | None, typer.Option(help="Of the candles; without it that of the signals.")] = None,
+    days: Annotated[int, typer.Option(help="Of the window, up to now.", min=1)] = 365,
+    parameters: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter in place of the one in force, as channel=30.")
+    ] = None,
+    sizing: Annotated[Sizing, typer.Option(help="By risk, as live signals; or all cash.")] = Sizing.RISK,
+    cash: Annotated[float | None, typer.Option(help="What the account begins with.")] = None,
+    fee_pct: Annotated[float | None, typer.Option(help="Of the notional, each side.")] = None,
+    slippage_pct: Annotated[float | None, typer.Option(help="Of the price, each side.")] = None,
+    page: Annotated[Path | None, typer.Option(help="The HTML file; without it one in the home's backtests.")] = None,
+) -> None:
+    """Test a strategy on stored candles: measures, trades, and a page with the curves."""
+    from deployments.backtesting import parse_changes, run  # imports numba and the database
+    from lib.ports import SystemClock
+    from lib.tasks.research import Request
+
+    given = {
+        "sizing": sizing,
+        "cash": cash,
+        "fee_ratio": None if fee_pct is None else fee_pct / 100,
+        "slippage_ratio": None if slippage_pct is None else slippage_pct / 100,
+    }
+    names = [symbol.strip().upper() for symbol in symbols]
+    request = Request(strategy, names, timeframe, days, parse_changes(parameters or []))
+    changes = {name: value for name, value in given.items() if value is not None}
+    run(request, changes, load_settings(), SystemClock(), page, display.console)
 
 
 def _home(settings: Settings) -> Path:

@@ -18,6 +18,7 @@ from lib.research.metrics import BacktestMetrics, calc_held_equity, calc_metrics
 from lib.research.rules import TradingRules
 from lib.research.trades import Floats
 from lib.research.windows import cut_candles, cut_decisions
+from lib.results import render_count
 from lib.strategy.strategy import Strategy
 
 LEAST_BARS = 50  # of a window: fewer tell nothing
@@ -112,6 +113,10 @@ def find_first_bar(candles: CandleMatrix, rows: Sequence[int], start: datetime, 
         DataError: A symbol has too few candles, or its price never moves.
     """
     first = int(np.searchsorted(candles.opened_at, to_numpy(start)))
+    if len(candles.opened_at) - first < LEAST_BARS:
+        raise DataError(
+            f"Expected a window of at least {LEAST_BARS} candles, was {len(candles.opened_at) - first}. Take more days."
+        )
     starts = []
     for row in rows:
         there = np.flatnonzero(np.isfinite(candles.close[row]))
@@ -128,12 +133,7 @@ def find_first_bar(candles: CandleMatrix, rows: Sequence[int], start: datetime, 
                 f"{len(there)} closes, so there is nothing to test. Take another symbol or timeframe."
             )
         starts.append(int(there[strategy.lookback]))
-    first = max(first, min(starts))
-    if len(candles.opened_at) - first < LEAST_BARS:
-        raise DataError(
-            f"Expected a window of at least {LEAST_BARS} candles, was {len(candles.opened_at) - first}. Take more days."
-        )
-    return first
+    return max(first, min(starts))
 
 
 def list_notes(window: CandleMatrix, start: datetime) -> list[str]:
@@ -145,7 +145,8 @@ def list_notes(window: CandleMatrix, start: datetime) -> list[str]:
     for row, symbol in enumerate(window.symbols):
         there = np.isfinite(window.close[row])
         if missing := int((~there).sum()):
-            notes.append(f"{symbol}: {missing:,} of {there.size:,} candles are missing; orders waited for the next one")
+            told = render_count(missing, "candles missing")
+            notes.append(f"{symbol}: {told} of {there.size:,}; orders waited for the next one")
         if silent := int((window.volume[row, there] == 0).sum()):
-            notes.append(f"{symbol}: nobody traded in {silent:,} candles; fills there are fiction")
+            notes.append(f"{symbol}: nobody traded in {render_count(silent, 'candles')}; fills there are fiction")
     return notes
