@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from apprise.plugins.smseagle import NotifySMSEagle
 
 from lib.adapters.channels import make_channel
 from lib.notifications.channels import FilePlace, Subscriber
@@ -17,6 +18,11 @@ from tests.webhooks import WebhookServer
 
 TAKEN = {"result": {"message_id": 7, "status": "ok"}}
 LINK = "http://127.0.0.1:4200/runs/flow-run/0190f0aa-7c1e-7b8e-9d7f-3f3f3f3f3f3f"
+
+
+@pytest.fixture(autouse=True)
+def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(NotifySMSEagle, "request_rate_per_sec", 0)  # Apprise waits 5.5 s between two texts
 
 
 @pytest.fixture
