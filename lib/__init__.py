@@ -7,6 +7,7 @@ The map, from the inside out:
 * ``archive``: old candles and indicators in Parquet files, and the way back.
 * ``indicators``: compiled kernels over (symbols, bars) matrices, and the stored rows kept in step with the candles.
 * ``strategy``: strategies, the signals they give, and how much of a BUY an account takes.
+* ``research``: backtests: what strategies would have earned, held to other engines trade by trade.
 * ``portfolio``: the ledger (positions from fills), valuation and stop losses.
 * ``balances``: what accounts hold and are worth, cash flows, and breaks between the exchange and the ledger.
 * ``risk``: rules, value at risk, drawdown, correlation.
