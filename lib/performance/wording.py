@@ -10,7 +10,8 @@ from lib.units import format_money
 UNKNOWN = "not enough data"
 NO_LOSS = "no loss in it"
 FLAT = "no movement in it"
-NEVER = "–"  # of a period that is always too short for it
+NEVER = "–"  # of a period that is always too short for it, and of no trade at all
+PAID_IN = "paid in less paid out"
 
 
 def format_change(ratio: float | None) -> str:
@@ -18,9 +19,10 @@ def format_change(ratio: float | None) -> str:
     return UNKNOWN if ratio is None else f"{_tidy(100 * ratio):+,.2f} %"
 
 
-def format_gain(amount: Decimal, asset: str) -> str:
+def format_gain(amount: Decimal, asset: str = "") -> str:
     """Render a profit or a loss with its sign: ``+12.50 USDT``."""
-    return f"{'+' if amount > 0 else ''}{format_money(amount.quantize(Decimal('0.01')) + 0, asset)}"
+    rounded = round(amount, 2) + 0  # a zero has no sign
+    return f"{'+' if rounded > 0 else ''}{format_money(rounded, asset).rstrip()}"
 
 
 def describe_performance(one: Performance) -> list[tuple[str, str]]:
@@ -42,10 +44,10 @@ def _describe_growth(one: Performance) -> list[tuple[str, str]]:
         ("Calmar ratio", _explain(one, measures.calmar, NO_LOSS)),
     ]
     if stretch is None:
-        return [("profit", UNKNOWN), *rows]
+        return [(f"profit, {asset}", UNKNOWN), *rows]
     return [
-        ("profit", format_gain(stretch.profit, asset)),
-        ("deposits less withdrawals", format_gain(stretch.net_flows, asset)),
+        (f"profit, {asset}", format_gain(stretch.profit)),
+        (f"{PAID_IN}, {asset}", format_gain(stretch.net_flows)),
         *rows,
     ]
 
@@ -56,10 +58,10 @@ def _describe_trades(one: Performance) -> list[tuple[str, str]]:
     return [
         ("orders filled", f"{trades.orders:,}"),
         ("trades closed", f"{trades.trades:,}"),
-        ("realized", format_gain(trades.realized, asset)),
-        ("win rate", "no trade closed" if trades.win_rate is None else f"{100 * trades.win_rate:.0f} %"),
-        ("profit factor", f"{factor:.2f}" if factor is not None else NO_LOSS if trades.trades else "no trade closed"),
-        ("fees", format_money(trades.fees, asset)),
+        (f"realized, {asset}", format_gain(trades.realized)),
+        ("win rate", NEVER if trades.win_rate is None else f"{100 * trades.win_rate:.0f} %"),
+        ("profit factor", f"{factor:.2f}" if factor is not None else NO_LOSS if trades.trades else NEVER),
+        (f"fees, {asset}", format_money(trades.fees, "").rstrip()),
     ]
 
 

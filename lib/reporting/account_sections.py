@@ -7,7 +7,7 @@ from decimal import Decimal
 from lib.allocation.drift import Drift
 from lib.allocation.wording import format_points
 from lib.performance.performance import Performance
-from lib.performance.wording import describe_performance, format_gain
+from lib.performance.wording import PAID_IN, describe_performance, format_gain
 from lib.portfolio.stores import HeldPosition
 from lib.reporting.parts import value_of
 from lib.reporting.report import AccountLine, Report
@@ -18,12 +18,11 @@ from lib.reporting.sections import (
     format_amount,
     format_instant,
     format_price,
+    format_value,
     make_section,
     signed,
 )
-from lib.units import format_money
 
-UNSIGNED = ("deposits less withdrawals",)
 MAX_POSITIONS = 30
 MAX_SYMBOLS = 20
 
@@ -48,20 +47,20 @@ def show_accounts(report: Report) -> Section:
 
 def _show_account(one: AccountLine, report: Report) -> list[Cell | str]:
     name = f"{one.name} ({one.kind})"
-    balance, asset = one.balance, one.quote_asset
+    balance = one.balance
     if balance is None:
         return [name, *["–"] * 6, Cell("no balance stored yet", Tone.WARN)]
     invested = balance.positions_value + balance.other_value
     share = f" ({100 * invested / balance.equity:.0f} %)" if balance.equity else ""
     is_today = balance.at.date() == report.created_at.date()
-    day = format_gain(balance.day_pnl, asset) if is_today and balance.day_pnl is not None else "–"
+    day = format_gain(balance.day_pnl) if is_today and balance.day_pnl is not None else "–"
     return [
         name,
-        format_money(balance.equity, asset),
-        format_money(balance.cash_free + balance.cash_locked, asset),
-        format_money(invested, asset) + share,
-        signed(format_gain(balance.unrealized_pnl, asset)),
-        signed(format_gain(balance.realized_pnl, asset)),
+        format_value(balance.equity),
+        format_value(balance.cash_free + balance.cash_locked),
+        format_value(invested) + share,
+        signed(format_gain(balance.unrealized_pnl)),
+        signed(format_gain(balance.realized_pnl)),
         signed(day),
         Cell(f"{format_instant(balance.at)} UTC", Tone.WARN if one.is_stale(report.created_at) else Tone.PLAIN),
     ]
@@ -87,7 +86,7 @@ def show_performance(report: Report) -> Section:
 
 
 def _show_measure(name: str, text: str) -> Cell:
-    return Cell(text) if name in UNSIGNED else signed(text)
+    return Cell(text) if name.startswith(PAID_IN) else signed(text)
 
 
 def _explain_stretch(report: Report) -> list[str]:
@@ -121,14 +120,13 @@ def _show_position(one: HeldPosition, equity: Decimal | None) -> list[Cell | str
     if valuation is None:
         return [*known, Cell("no price", Tone.WARN), "–", "–", "–", "–", stop]
     value = value_of(one)
-    quote = one.symbol.partition("/")[2]
     percent = valuation.unrealized_pnl_pct
     return [
         *known,
         format_price(valuation.price),
-        format_money(value, quote),
+        format_value(value),
         f"{100 * value / equity:.1f} %" if equity else "–",
-        signed(format_gain(valuation.unrealized_pnl_quote, quote)),
+        signed(format_gain(valuation.unrealized_pnl_quote)),
         signed(f"{percent:+.2f} %" if percent is not None else "–"),
         stop,
     ]
@@ -136,7 +134,6 @@ def _show_position(one: HeldPosition, equity: Decimal | None) -> list[Cell | str
 
 def show_orders(report: Report) -> Section:
     """The last orders that were filled."""
-    asset = report.scope.quote_asset
     headers = ("<time (UTC)", "<side", "<symbol", ">quantity", ">price", ">amount", ">realized")
     rows = [
         [
@@ -145,8 +142,8 @@ def show_orders(report: Report) -> Section:
             order.symbol,
             format_amount(order.quantity),
             format_price(order.price),
-            format_money(order.notional, asset),
-            signed(format_gain(order.realized, asset)) if order.realized is not None else "–",
+            format_value(order.notional),
+            signed(format_gain(order.realized)) if order.realized is not None else "–",
         ]
         for order in report.orders
     ]
@@ -155,15 +152,14 @@ def show_orders(report: Report) -> Section:
 
 def show_symbols(report: Report) -> Section:
     """What each symbol brought."""
-    asset = report.scope.quote_asset
     headers = ("<symbol", ">realized in the period", ">unrealized now", ">fees in the period")
     shown = report.symbols[: MAX_SYMBOLS // 2] + report.symbols[MAX_SYMBOLS // 2 :][-MAX_SYMBOLS // 2 :]
     rows = [
         [
             one.symbol,
-            signed(format_gain(one.realized, asset)),
-            signed(format_gain(one.unrealized, asset)) if one.unrealized is not None else "–",
-            format_money(one.fees, asset),
+            signed(format_gain(one.realized)),
+            signed(format_gain(one.unrealized)) if one.unrealized is not None else "–",
+            format_value(one.fees),
         ]
         for one in shown
     ]
@@ -177,14 +173,13 @@ def show_allocation(report: Report) -> Section:
     allocation = report.allocation
     if allocation is None:
         return make_section("Allocation", (), (), "There is no equity to split.")
-    asset = allocation.quote_asset
     off = [one for one in allocation.assets if allocation.is_off(one)]
     shown = [one for one in allocation.buckets if one.value or one.target] + off
 
     def show(one: Drift) -> list[Cell | str]:
         tone = Tone.WARN if allocation.is_off(one) else Tone.PLAIN
         share, target = f"{100 * one.ratio:.1f} %", f"{100 * one.target:.1f} %"
-        return [one.name, format_money(one.value, asset), share, target, Cell(f"{format_points(one.off)} points", tone)]
+        return [one.name, format_value(one.value), share, target, Cell(f"{format_points(one.off)} points", tone)]
 
     band = f"{100 * allocation.band:.2f}".rstrip("0").rstrip(".")
     note = f"Off by more than {band} points of equity: a rebalance is recommended (portfolio-optimization)."

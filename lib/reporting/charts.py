@@ -17,11 +17,10 @@ logger = logging.getLogger(__name__)
 def draw_charts(report: Report) -> tuple[tuple[Attachment, ...], Report]:
     """Return the pictures that can be drawn, and the report with the reasons why others cannot."""
     whose = f" · {report.scope.account}" if report.scope.account else ""
-    span = f"{report.kind.chart_days} days"
     allocation = report.allocation
     wanted: list[tuple[str, Callable[[], bytes]]] = [
-        ("equity", lambda: draw_equity(report.curve, f"Equity, {span}{whose}", report.scope.quote_asset)),
-        ("drawdown", lambda: draw_drawdown(report.curve, f"Drawdown, {span}{whose}")),
+        ("equity", lambda: draw_equity(report.curve, f"Equity in {report.scope.quote_asset}{whose}")),
+        ("drawdown", lambda: draw_drawdown(report.curve, f"Drawdown in %{whose}")),
     ]
     if allocation is not None:
         wanted.append(("allocation", lambda: draw_allocation(allocation, f"Allocation{whose}")))

@@ -21,12 +21,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INCHES, DPI = (7.2, 4.5), 150  # 1080 x 675 pixels
-MARGINS = {"left": 0.03, "right": 0.86, "top": 0.80, "bottom": 0.11}
+MARGINS = {"left": 0.115, "right": 0.875, "top": 0.80, "bottom": 0.10}
 EQUITY, BENCHMARK, FALL, INK, FAINT = "#2563eb", "#d97706", "#d73027", "#1f2937", "#e5e7eb"
 LETTERS = 13
+# Of years, months, days, hours, minutes and seconds; then where the next larger one begins.
+FORMATS = {
+    "formats": ["%Y", "%b %Y", "%d %b", "%H:%M", "%H:%M", "%H:%M:%S"],
+    "zero_formats": ["", "%Y", "%d %b", "%d %b", "%H:%M", "%H:%M"],
+}
 
 
-def draw_equity(curve: Curve, title: str, asset: str) -> bytes:
+def draw_equity(curve: Curve, title: str) -> bytes:
     """Return equity beside what it would be in BTC with the same deposits, as a PNG of 1080 x 675 pixels.
 
     Deposits and withdrawals are marked where they happened.
@@ -36,15 +41,15 @@ def draw_equity(curve: Curve, title: str, asset: str) -> bytes:
     """
     figure, axis = _begin(curve, title)
     axis.plot(_instants(curve.at), curve.equity, color=EQUITY, linewidth=2.2, zorder=3)
-    ends = {f"{curve.equity[-1]:,.0f}": (curve.equity[-1], EQUITY)}
-    words = f"blue: equity in {asset}"
+    ends = {"equity": (curve.equity[-1], EQUITY)}
+    words = f"equity {curve.equity[-1]:,.0f}"
     benchmark = np.array(curve.benchmark)
     if np.isfinite(benchmark).sum() > 1:
         axis.plot(_instants(curve.benchmark_at), benchmark, color=BENCHMARK, linewidth=1.6, linestyle="--", zorder=2)
         ends["BTC"] = (float(benchmark[np.isfinite(benchmark)][-1]), BENCHMARK)
-        words += "      orange: the same money in BTC"
+        words += f"     the same money in BTC {ends['BTC'][0]:,.0f}"
     if curve.flows:
-        words += "      ▲▼ paid in, out"
+        words += "     ▲▼ paid in, out"
     for at, amount in curve.flows:
         sign = "^" if amount > 0 else "v"
         axis.plot(_instants([at]), [np.interp(at.timestamp(), _seconds(curve.at), curve.equity)], sign, color=INK, ms=9)
@@ -77,17 +82,18 @@ def _begin(curve: Curve, title: str) -> tuple[Figure, Axes]:
         raise DataError(f"Expected two balances at least, was {len(curve.at)}. One is stored every quarter of an hour.")
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure  # half a second, which only a run that draws pays
-    from matplotlib.ticker import MaxNLocator
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
 
     figure = Figure(figsize=INCHES, dpi=DPI, facecolor="white")
-    figure.suptitle(title, x=0.03, y=0.975, ha="left", fontsize=18, fontweight="bold", color=INK)
+    span = f"{curve.at[0]:%d %b} to {curve.at[-1]:%d %b}"
+    figure.suptitle(f"{title}, {span}", x=0.03, y=0.975, ha="left", fontsize=18, fontweight="bold", color=INK)
     axis = figure.subplots(gridspec_kw=MARGINS)
     locator = AutoDateLocator(minticks=3, maxticks=7, tz=UTC)  # type: ignore[no-untyped-call]  # matplotlib has none
     axis.xaxis.set_major_locator(locator)
-    formatter = ConciseDateFormatter(locator, tz=UTC, show_offset=False)  # type: ignore[no-untyped-call]  # as above
+    formatter = ConciseDateFormatter(locator, tz=UTC, show_offset=False, **FORMATS)  # type: ignore[no-untyped-call]  # as above
     axis.xaxis.set_major_formatter(formatter)
     axis.yaxis.set_major_locator(MaxNLocator(5))
-    axis.yaxis.tick_right()
+    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _shorten(value)))
     axis.tick_params(length=0, labelsize=LETTERS, labelcolor=INK)
     axis.grid(color=FAINT, linewidth=1)
     axis.set_axisbelow(True)
@@ -95,6 +101,10 @@ def _begin(curve: Curve, title: str) -> tuple[Figure, Axes]:
     for side in axis.spines.values():
         side.set_visible(False)
     return figure, axis
+
+
+def _shorten(value: float) -> str:
+    return f"{value / 1e6:,.10g} M" if abs(value) >= 1e6 else f"{value:,.10g}"
 
 
 def _name_ends(axis: Axes, ends: dict[str, tuple[float, str]]) -> None:

@@ -109,7 +109,7 @@ def _list_platform_concerns(report: Report) -> list[str]:
     concerns = []
     failed = [one for one in group_troubles(report.history.troubled) if one.last.state not in MILD]
     if failed:
-        named = ", ".join(f"{one.last.flow} {one.last.state} {one.count}×" for one in failed[:3])
+        named = ", ".join(f"{one.last.flow} {one.count}× {one.last.state.lower()}" for one in failed[:3])
         concerns.append(f"Runs failed: {named}.")
     if report.history.error is not None:
         concerns.append("The history of the runs could not be read.")

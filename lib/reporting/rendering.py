@@ -48,7 +48,7 @@ def list_sections(report: Report) -> list[Section]:
 
 def render_markdown(report: Report) -> str:
     """Render a report as Markdown, without its pictures."""
-    parts = [f"#### {_name(report)}", f"**{write_headline(report)}**"]
+    parts = [f"#### {_name(report)}", f"**{write_headline(report)}**", _tell_terms(report)]
     if concerns := list_concerns(report):
         parts.append("\n".join(f"- ⚠️ {_escape(concern)}" for concern in concerns))
     for section in list_sections(report):
@@ -82,7 +82,7 @@ def render_html(report: Report, charts: Sequence[Attachment]) -> bytes:
             concerns=list_concerns(report),
             charts=[(one.name.partition(".")[0], _to_address(one)) for one in charts],
             sections=list_sections(report),
-            written=f"{report.created_at:%Y-%m-%d %H:%M} UTC",
+            written=_tell_terms(report),
         )
         .encode()
     )
@@ -90,6 +90,11 @@ def render_html(report: Report, charts: Sequence[Attachment]) -> bytes:
 
 def _name(report: Report) -> str:
     return f"{report.title} · {report.scope.name}"
+
+
+def _tell_terms(report: Report) -> str:
+    at, asset = f"{report.created_at:%Y-%m-%d %H:%M}", report.scope.quote_asset
+    return f"Written {at} UTC. Days are UTC; amounts without a name are in {asset}."
 
 
 @cache

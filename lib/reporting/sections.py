@@ -74,6 +74,11 @@ def format_price(price: Decimal | None) -> str:
     return f"{price:,.{decimals}f}"
 
 
+def format_value(amount: Decimal) -> str:
+    """Render money in the report's quote asset, which is said once above everything."""
+    return f"{amount:,.2f}"
+
+
 def format_amount(amount: Decimal) -> str:
     """Render a quantity with at most eight decimals, without the zeros at its end."""
     text = f"{amount:,.8f}"

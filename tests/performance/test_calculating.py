@@ -81,7 +81,7 @@ def test_a_short_history_says_not_enough_data_instead_of_a_number(past: Past) ->
     lines = {line.split("|")[1].strip(): line.split("|")[2].strip() for line in table.splitlines()}
     assert lines["Sharpe ratio"] == lines["volatility, a year"] == "not enough data (2 of 7 days)"
     assert lines["total return"] == "+0.50 %" and lines["holding BTC"] == "not enough data"
-    assert lines["win rate"] == lines["profit factor"] == "no trade closed"
+    assert lines["win rate"] == lines["profit factor"] == "–"
 
 
 @pytest.mark.parametrize("snapshots", [0, 1])
