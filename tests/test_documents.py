@@ -2,6 +2,9 @@
 
 import re
 
+from sqlmodel import SQLModel
+
+from lib.adapters.database import tables
 from lib.settings import PROJECT_ROOT, Settings
 
 
@@ -19,3 +22,11 @@ def test_every_file_the_readme_links_to_exists() -> None:
 
 def test_the_readme_stays_short() -> None:
     assert len((PROJECT_ROOT / "README.md").read_text().splitlines()) < 200
+
+
+def test_it_is_decided_for_every_table_what_becomes_of_its_old_rows() -> None:
+    text = (PROJECT_ROOT / "docs" / "decisions.md").read_text()
+    decided = set(re.findall(r"`([a-z_]+)`", text[text.index("| rows | what happens | why |") :]))
+    assert tables.__all__  # importing them fills the metadata
+    missing = set(SQLModel.metadata.tables) - decided
+    assert not missing, f"Name them in the table of D33: archived, deleted, or kept, and why. {missing}"
