@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from lib.notifications.cleaning import neutralise_mentions
+from lib.notifications.markdown import ROOM, close_at_borders, has_markdown
 from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment, Message
 from lib.notifications.sms import REPEAT_MARK, SEGMENT, write_short
 
@@ -50,6 +51,8 @@ def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
     if message.link and limit >= SHORT_CHANNEL:
         body = f"{body}\n{message.link}"
     room = limit - count_characters(title) - NUMBERING - count_characters(REPEAT_NOTE) - len("\r\n\n")
+    if has_markdown(body) and count_characters(body) > room > 2 * ROOM:
+        room -= ROOM
     pieces = _split(body, max(room, 20))
     most = MAX_PARTS if limit >= SHORT_CHANNEL else MAX_PARTS_SHORT
     if len(pieces) > most:
@@ -57,6 +60,8 @@ def render_parts(message: Message, limit: int) -> tuple[Part, ...]:
         pieces = [*pieces[: most - 1], f"{short}\n{CUT_NOTE}"]
     if len(pieces) == 1:
         return (Part(title, pieces[0]),)
+    if limit >= SHORT_CHANNEL:
+        pieces = close_at_borders(pieces)
     return tuple(Part(f"{title} ({number}/{len(pieces)})", piece) for number, piece in enumerate(pieces, 1))
 
 

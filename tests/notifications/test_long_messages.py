@@ -58,3 +58,20 @@ def test_nobody_is_called_by_what_a_text_mentions(post_office: PostOffice, webho
     assert "@everyone" not in message.content
     assert "<@" not in message.content
     assert "bob@example.com" in message.content
+
+
+def test_a_long_note_with_code_mentions_and_control_characters_can_be_read_part_by_part(
+    post_office: PostOffice, webhooks: WebhookServer
+) -> None:
+    rows = [f"\x1b[31m{number:04} @everyone 12.5\x00" for number in range(900)]
+    post_office.record("📊 Table", body="```\n" + "\n".join(rows) + "\n```\n@here look")
+
+    post_office.deliver(post_office.subscribe("discord", webhooks))
+
+    assert len(webhooks.messages) > 10
+    assert {content.count("```") for content in webhooks.contents} == {2}
+    assert {message.calls for message in webhooks.messages} == {()}
+    told = "\n".join(webhooks.contents)
+    assert "\x1b" not in told
+    assert "\x00" not in told
+    assert all(f"{number:04} @" in told for number in range(900))

@@ -75,6 +75,42 @@ def test_a_long_text_is_three_parts_at_most_where_texts_are_short() -> None:
     assert all(count_characters(f"{part.title}\r\n{part.body}") <= SHORT for part in parts)
 
 
+def test_a_block_of_code_is_closed_at_the_end_of_a_part_and_opened_again_in_the_next() -> None:
+    lines = [f"row {number:03} | 12.5 | ** no bold" for number in range(200)]
+    body = "Look:\n```text\n" + "\n".join(lines) + "\n```\nThat was all."
+
+    parts = render_parts(make_message(body=body), DISCORD)
+
+    assert len(parts) > 2
+    assert all(part.body.count("```") == 2 for part in parts)
+    assert all(part.body.startswith("```text\nrow") for part in parts[1:])
+    rows = [line for part in parts for line in part.body.split("\n") if line.startswith("row")]
+    assert rows == lines
+    assert parts[-1].body.endswith("```\nThat was all.")
+
+
+def test_bold_text_over_a_border_is_bold_in_both_parts() -> None:
+    body = "**" + "strong words " * 300 + "end** and `**` plain"
+    first, *_, last = render_parts(make_message(body=body), DISCORD)
+    assert first.body.startswith("**strong")
+    assert first.body.endswith("**")
+    assert last.body.startswith("**")
+    assert last.body.endswith("end** and `**` plain")
+
+
+def test_marks_that_the_text_itself_leaves_open_change_nothing() -> None:
+    body = "2 ** 3 and ``` and " + "word " * 900
+    parts = render_parts(make_message(body=body), DISCORD)
+    assert " ".join(part.body for part in parts).split() == body.split()
+
+
+@given(st.text(st.sampled_from("ab \n`*_~|🛑"), min_size=1, max_size=9000).filter(str.strip))
+def test_every_part_fits_whatever_markdown_it_has(body: str) -> None:
+    for part in render_parts(make_message("title", body=body, deduplication_key="key"), DISCORD):
+        repeated = mark_repeat(part, DISCORD)
+        assert count_characters(f"{repeated.title}\r\n{repeated.body}") <= DISCORD
+
+
 def test_the_same_message_gives_the_same_parts() -> None:
     message = make_message(body="one two three\n" * 500)
     assert render_parts(message, DISCORD) == render_parts(message, DISCORD)
