@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 from deployments.addresses import Addresses
 
+# How long the Prefect server keeps what: ended runs with their logs and artifacts, events, and the heartbeats among
+# these, of which a run sends one every half minute.
 HISTORY_DAYS = 30
+EVENT_DAYS = 7
+HEARTBEAT_EVENT_DAYS = 1
 HEARTBEAT_SECONDS = 30  # of a flow run; Prefect's minimum
 # Not handed down: byte code must be written once and not compiled again by every run, and the stack has a Prefect
 # server and profile of its own.
@@ -40,6 +45,10 @@ def server_environment(base: dict[str, str], database_url: str) -> dict[str, str
         "PREFECT_SERVER_UI_API_URL": base["PREFECT_API_URL"],
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(HISTORY_DAYS * 86400),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{EVENT_DAYS}D",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_EVENT_RETENTION_OVERRIDES": json.dumps(
+            {"prefect.flow-run.heartbeat": HEARTBEAT_EVENT_DAYS * 86400}
+        ),
     }
 
 
@@ -49,4 +58,5 @@ def worker_environment(base: dict[str, str]) -> dict[str, str]:
         "PREFECT_WORKER_QUERY_SECONDS": "2",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_SECONDS),
         "PREFECT_LOGGING_EXTRA_LOGGERS": "lib",
+        "PREFECT_RESULTS_PERSIST_BY_DEFAULT": "false",  # Prefect never removes the files of results
     }

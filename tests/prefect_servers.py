@@ -97,6 +97,7 @@ def prefect_server(database_server: postgres.Server, session_home: Path) -> Iter
     env |= {
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
         "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
     }
     command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(addresses.prefect_port)]
     child = Child("prefect-server", command, env, home / "server.log")
