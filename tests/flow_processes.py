@@ -76,12 +76,12 @@ class FlowProcess:
 
 
 @contextmanager
-def flow_process(env: dict[str, str]) -> Iterator[FlowProcess]:
-    """Start a process that is ready to run chains in this environment."""
+def flow_process(env: dict[str, str], program: str = PROGRAM) -> Iterator[FlowProcess]:
+    """Start a process that is ready to run chains, or another flow, in this environment."""
     with (
         tempfile.NamedTemporaryFile() as stderr,
         subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-c", program],
             env=env,
             cwd=PROJECT_ROOT,
             text=True,

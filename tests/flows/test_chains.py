@@ -31,7 +31,7 @@ async def test_signals_balances_risk_and_news_run_after_the_first_critical_path(
     await critical_path(return_state=True)
     for flow, key, shown in (
         (signal_generation, "signal-generation", ("trend", "SOL/USDT", "equity")),
-        (market_analysis, "market-analysis", ("exposure", "1h")),
+        (market_analysis, "market-analysis", ("exposure", "1h", "reject_unanswered_plans")),
         (news, "news", ("simulator", "send_notifications")),
     ):
         state = await flow(return_state=True)
