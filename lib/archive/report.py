@@ -75,7 +75,7 @@ class ArchiveResult(TaskResult):
             (
                 one.name or "database",
                 render_bytes(one.size_bytes),
-                f"{one.rows:,}" if one.name else "",
+                f"{one.rows:,}" if one.rows else "",
                 _render_growth(one.grown_day),
                 _render_growth(one.grown_week),
             )

@@ -108,7 +108,7 @@ class Prunable(StrEnum):
 
 @dataclass(frozen=True)
 class TableSize:
-    """How large a table is with its indexes; named "" for the whole database.
+    """How large a table is with its indexes; named "" for the whole database, "database prefect" for Prefect's.
 
     Attributes:
         name: Of the table.

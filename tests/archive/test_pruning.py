@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from deployments import postgres
 from lib.adapters.database.notifications import NotificationStore
 from lib.archive.archiving import Retention
 from lib.archive.report import ArchiveResult, render_bytes
@@ -101,6 +102,13 @@ def test_the_tables_are_measured_every_night_and_their_growth_is_told(room: Room
     assert (candles.grown_day, candles.grown_week) == (candles.size_bytes - 2, candles.size_bytes - 1)
     shown = "\n".join(second.render_tables())
     assert "since yesterday" in shown and f"+{render_bytes(candles.size_bytes - 2)}" in shown
+
+
+def test_prefects_own_database_on_the_same_server_is_measured_too(room: Room, database_server: postgres.Server) -> None:
+    database_server.ensure_database("prefect")
+    sizes = {one.name: one.size_bytes for one in room.archive().sizes}
+    assert sizes["database prefect"] > 1_000_000
+    assert next(iter(sizes)) == ""
 
 
 def test_bytes_are_told_in_the_unit_that_fits() -> None:

@@ -15,6 +15,9 @@ SIZES = TABLE_SIZES.c
 NOW = text("""
     SELECT '' AS name, pg_database_size(current_database()) AS size_bytes, 0 AS rows
     UNION ALL
+    SELECT 'database ' || datname, pg_database_size(oid), 0 FROM pg_database
+    WHERE datname = 'prefect' AND datname <> current_database() AND has_database_privilege(oid, 'CONNECT')
+    UNION ALL
     SELECT relname, pg_total_relation_size(oid), GREATEST(reltuples, 0)::bigint FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
     ORDER BY size_bytes DESC, name
@@ -22,8 +25,9 @@ NOW = text("""
 
 
 def measure(connection: Connection, at: datetime) -> Sequence[TableSize]:
-    """See `ArchiveSession`. The database is larger than any of its tables, and so comes first."""
-    now, today = connection.execute(NOW).all(), at.astimezone(UTC).date()
+    """See `ArchiveSession`; Prefect's database is measured too where it lies on the same server."""
+    now = sorted(connection.execute(NOW).all(), key=lambda row: row.name != "")
+    today = at.astimezone(UTC).date()
     rows = [row._asdict() | {"day": today, "measured_at": at} for row in now]
     written = upsert(TABLE_SIZES)
     changes = {name: written.excluded[name] for name in ("size_bytes", "rows", "measured_at")}

@@ -49,7 +49,7 @@ class ArchiveManifestRow(SQLModel, table=True):
 class TableSizeRow(SQLModel, table=True):
     """How large a table was, with its indexes, when `archive_old_data` last looked on that day (UTC).
 
-    `rows` is the server's estimate. The whole database is the row named "" (it has no estimate).
+    `rows` is the server's estimate. The whole database is the row named "", Prefect's "database prefect" (without one).
     """
 
     __tablename__ = "table_sizes"
