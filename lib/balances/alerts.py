@@ -19,8 +19,9 @@ def write_break_opened(one: Break, quote_asset: str, *, at: datetime) -> Message
         f"{describe_difference(one.difference, quote_asset)}. Seen since {one.first_seen_at:%Y-%m-%d %H:%M} UTC.\n"
         f"A guess: {one.why}. It is in no profit or loss until someone says what it is.\n"
         f"What to do: look at the history of {asset} on the exchange. If you know what it was, run classify-break for "
-        f"account {account} and asset {asset} as deposit, withdrawal or other (other is profit or loss). If nobody "
-        "knows it, disable the API key and change the password there."
+        f"account {account} and asset {asset} as deposit, withdrawal, trade (a conversion, or in a market that is not "
+        "watched) or other (profit or loss); its position follows. If nobody knows it, run `fks halt`, disable the API "
+        "key and change the password there."
     )
     headline = f"Break: {asset} is not what the ledger expects ({account})"
     return compose(MessageType.OPERATIONS, Severity.WARNING, headline, body, key=_key("open", one), at=at)

@@ -20,8 +20,9 @@ def classify_break(
 ) -> TaskResult:
     """Accept an account's break of an asset as a cash flow of its amount, at the time it was first seen.
 
-    A deposit or withdrawal is the owner's money and no profit; anything else (interest, an airdrop, a conversion,
-    theft) is profit or loss of the day. The next `sync_account_balance` gives it its value.
+    A deposit or withdrawal is the owner's money and no profit; a trade in a market that is not watched counts like any
+    other; anything else (interest, an airdrop, theft) is profit or loss. The next `sync_account_balance` gives it its
+    value and adjusts the position (`lib.portfolio.adjustments`).
 
     Args:
         account: Whose.
@@ -68,9 +69,9 @@ def classify_break(
 
 def _check_direction(one: Break, kind: FlowKind) -> None:
     fitting = FlowKind.DEPOSIT if one.difference.amount > 0 else FlowKind.WITHDRAWAL
-    if kind not in (fitting, FlowKind.OTHER):
+    if kind not in (fitting, FlowKind.TRADE, FlowKind.OTHER):
         direction = "more" if one.difference.amount > 0 else "less"
         raise OperatorError(
             f"There is {direction} {one.asset} than expected, which is no {kind}. "
-            f"Expected {fitting} or {FlowKind.OTHER}."
+            f"Expected {fitting}, {FlowKind.TRADE} or {FlowKind.OTHER}."
         )

@@ -11,7 +11,8 @@ from lib.balances.breaks import Break, BreakState, Difference, Tolerance, find_d
 from lib.balances.causes import guess_causes
 from lib.balances.picture import BalanceOptions, Picture
 from lib.balances.reading import may_pass
-from lib.balances.stores import AccountRecords, Opening
+from lib.balances.stores import AccountRecords
+from lib.portfolio.adjustments import Opening
 from lib.portfolio.money import EXACT
 
 

@@ -8,19 +8,24 @@ from datetime import datetime
 from decimal import Decimal, localcontext
 from enum import StrEnum
 
+from lib.portfolio.adjustments import RETURNED
 from lib.portfolio.money import EXACT
 from lib.portfolio.state import AssetPrice
 from lib.portfolio.stores import MarketFacts
 
 UNKNOWN = "no price known yet"
-RETURNED = ":returned"  # ends the id of the flow that takes back a withdrawal which failed after all
 
 
 class FlowKind(StrEnum):
-    """What a flow is. Deposits and withdrawals are no profit; `OTHER` is: interest, an airdrop, a conversion, theft."""
+    """What a flow is. Deposits and withdrawals are no profit; the others are.
+
+    `TRADE`: one side of a trade in a market that is not watched, or of a conversion. `OTHER`: interest, an airdrop, a
+    charge, theft.
+    """
 
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
+    TRADE = "trade"
     OTHER = "other"
 
 
@@ -31,6 +36,9 @@ class FlowSource(StrEnum):
     OPERATOR = "operator"
 
 
+CAPITAL = frozenset({FlowKind.DEPOSIT, FlowKind.WITHDRAWAL})
+
+
 @dataclass(frozen=True)
 class CashFlow:
     """One movement of an asset into or out of an account.
@@ -38,7 +46,7 @@ class CashFlow:
     Attributes:
         account: Our account's name.
         flow_id: Unique within the account: "deposit:769800519366885376".
-        kind: Deposit, withdrawal or other.
+        kind: What it is.
         asset: What moved.
         amount: Of the asset, never 0; negative when it left, the network's fee included.
         at: When the exchange booked it, UTC.
@@ -78,7 +86,7 @@ class ValuedFlow:
     @property
     def is_capital(self) -> bool:
         """Whether it is money of the owner, and so neither profit nor loss."""
-        return self.flow.kind is not FlowKind.OTHER
+        return self.flow.kind in CAPITAL
 
 
 def merge_flows(stored: Mapping[str, ValuedFlow], told: Iterable[CashFlow], now: datetime) -> list[ValuedFlow]:

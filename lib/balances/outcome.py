@@ -121,7 +121,7 @@ def _tell_unpriced(picture: Picture, snapshot: Snapshot | None) -> list[Item]:
 
 
 def _tell_uncovered(picture: Picture) -> list[Item]:
-    """Positions that the account does not wholly hold any more, because a part left without a sale."""
+    """Positions that the account does not wholly hold any more, because a part left and nobody said how."""
     items = []
     for one in picture.held:
         balance = picture.reading.balances.get(one.symbol.partition("/")[0])
@@ -129,7 +129,7 @@ def _tell_uncovered(picture: Picture) -> list[Item]:
         if one.position.quantity - there >= max(one.position.quantity_step, SMALLEST_STEP):
             detail = (
                 f"the position has {format_number(one.position.quantity)}, the account holds {format_number(there)}; "
-                "only that counts, but the stop loss watches the whole position"
+                "only that counts, but the stop loss watches the whole position until its break is classified"
             )
             items.append(Item(name=f"{one.name} coverage", status=Status.SKIPPED, detail=detail))
     return items

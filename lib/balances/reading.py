@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from lib.balances.flows import CashFlow
-from lib.balances.stores import Opening
 from lib.errors import FksError, RetryableError
 from lib.portfolio.accounts import Account
+from lib.portfolio.adjustments import Opening
 from lib.portfolio.bookkeeping import Booked
 from lib.portfolio.fills import Balance, BookedFill
 from lib.portfolio.imports import Fetched, fetch_new_fills

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -16,20 +15,8 @@ from lib.balances.breaks import Break, Judgement
 from lib.balances.flows import ValuedFlow
 from lib.balances.snapshots import Snapshot
 from lib.notifications.messages import Message
+from lib.portfolio.adjustments import Opening
 from lib.portfolio.state import AssetPrice
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What an account held when it was first compared with its ledger.
-
-    Attributes:
-        at: The exchange's time: fills and flows after it are not in the quantities, those before are.
-        quantities: By asset.
-    """
-
-    at: datetime
-    quantities: Mapping[str, Decimal]
 
 
 class AccountRecords(Protocol):
@@ -111,6 +98,10 @@ class BalanceStore(Protocol):
 
     def load_opening(self, account: str) -> Opening | None:
         """Return where the account's expected holdings begin; None before the first comparison."""
+        ...
+
+    def load_unadjusted(self, account: str, quote_asset: str) -> Sequence[ValuedFlow]:
+        """Return the counted cash flows of coins that the ledger has not booked, by time."""
         ...
 
     def load_flows_asked_at(self, account: str) -> datetime | None:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from lib.balances.adjusting import adjust_ledger, begin_ledger
 from lib.balances.breaks import BreakState
 from lib.balances.comparison import Comparison, compare_holdings, find_expected
 from lib.balances.flows import merge_flows
@@ -17,9 +18,10 @@ from lib.balances.picture import BalanceOptions, Picture
 from lib.balances.pricing import price_assets
 from lib.balances.reading import Reading, TimedPrices, read_account
 from lib.balances.report import BalanceResult
-from lib.balances.stores import AccountRecords, BalanceStore, Opening
+from lib.balances.stores import AccountRecords, BalanceStore
 from lib.balances.valuing import take_snapshot
 from lib.portfolio.accounts import Account
+from lib.portfolio.adjustments import Opening
 from lib.portfolio.bookkeeping import Booked, book_import
 from lib.portfolio.import_plan import FEE_ASSETS
 from lib.portfolio.imports import Fetched
@@ -52,6 +54,8 @@ async def sync_account_balance(
     * Expected holdings are those of the first comparison, changed by all fills and cash flows since. A difference that
       outlasts the settling time is a break: stored, told once, and told again when it is gone. Meanwhile its value
       counts neither as profit nor as loss, and so does every difference while the cash flows cannot be read.
+    * Cash flows of coins go into the ledger, so that positions are what is there (`lib.portfolio.adjustments`); the
+      values of this snapshot are still those of before, the equity is the same.
 
     Args:
         account: Name of a registered account.
@@ -90,15 +94,21 @@ async def sync_account_balance(
         universe=universe,
         book=book,
     )
+    if opening is None and (begun := reading.to_opening()) is not None:
+        begin_ledger(owner, begun, portfolio, clock)
     held = _price_positions(account, quotes, portfolio=portfolio, market=market, clock=clock)
     picture = _draw(owner, reading, quotes, held=held, balances=balances, options=options, clock=clock)
     with balances.open_records(account) as records:
         outcome = _keep(records, picture, opening, market=market, options=options)
-    items = list_items(picture, outcome)
+    adjusted = adjust_ledger(owner, balances=balances, portfolio=portfolio, market=market, clock=clock)
+    if adjusted:
+        held = _price_positions(account, quotes, portfolio=portfolio, market=market, clock=clock)
+        picture = replace(picture, held=held)
+    items = [*list_items(picture, outcome), *adjusted]
     return BalanceResult(
         task=TASK,
         status=calc_status(TASK, items),
-        counts=_count(picture, outcome),
+        counts={**_count(picture, outcome), "ledger entries": len(adjusted)},
         items=tuple(items),
         started_at=started_at,
         finished_at=clock.now(),

@@ -10,7 +10,8 @@ from lib.balances.breaks import Difference
 from lib.balances.flows import value_flows
 from lib.balances.picture import Picture
 from lib.balances.snapshots import Snapshot, calc_day_pnl
-from lib.balances.stores import AccountRecords, Opening
+from lib.balances.stores import AccountRecords
+from lib.portfolio.adjustments import Opening
 from lib.portfolio.money import EXACT
 from lib.portfolio.state import build_state
 from lib.portfolio.stores import MarketFacts

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lib.errors import BadAnswer
+from lib.portfolio.adjustments import Adjustment, Opening
 from lib.portfolio.fills import BookedFill, Fill
 from lib.portfolio.imports import Fetched, book_fills
 from lib.portfolio.ledger import Ledger, Position, Unmatched, build_ledger
@@ -49,8 +50,35 @@ def book_import(books: Books, fetched: Fetched, market: MarketFacts, quotes: Quo
     return booked
 
 
+def book_adjustments(
+    books: Books, adjustments: Sequence[Adjustment], now: datetime, opening: Opening | None = None
+) -> Sequence[Adjustment]:
+    """Add the ledger entries that are new, and rebuild the positions if there are any; return those.
+
+    A position that closes by one takes its stop loss with it.
+
+    Args:
+        books: The account's.
+        adjustments: Some of which may be stored.
+        now: UTC.
+        opening: Where expected holdings are about to begin, before that is stored; the positions are rebuilt for it.
+    """
+    stored = {one.adjustment_id for one in books.load_adjustments()}
+    fresh = [one for one in adjustments if one.adjustment_id not in stored]
+    if fresh or opening is not None:
+        books.add_adjustments(fresh, now)
+        _rebuild(books, opening or books.load_opening())
+    return fresh
+
+
+def _rebuild(books: Books, opening: Opening | None) -> Ledger:
+    ledger = build_ledger(books.load_fills(), adjustments=books.load_adjustments(), opening=opening)
+    books.replace_ledger(ledger)
+    return ledger
+
+
 def _bring_up(books: Books, fresh: Sequence[BookedFill], revalued: Sequence[BookedFill], now: datetime) -> Ledger:
-    """Extend the ledger by fills later than every stored one; rebuild it from all fills when any is earlier."""
+    """Extend the ledger by fills later than every stored entry; rebuild it from all entries when any is earlier."""
     newest_at = books.load_newest_at()
     is_later = not revalued and (newest_at is None or all(booked.fill.filled_at > newest_at for booked in fresh))
     books.add_fills(fresh, now)
@@ -59,8 +87,7 @@ def _bring_up(books: Books, fresh: Sequence[BookedFill], revalued: Sequence[Book
         ledger = build_ledger(fresh, books.load_newest_positions())
         books.extend_ledger(ledger)
     else:
-        ledger = build_ledger(books.load_fills())
-        books.replace_ledger(ledger)
+        ledger = _rebuild(books, books.load_opening())
     return ledger
 
 

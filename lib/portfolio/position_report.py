@@ -131,10 +131,10 @@ def describe_uncovered(held: Sequence[HeldPosition], booked: Booked) -> list[Ite
 def _tell_uncovered(held: HeldPosition) -> str:
     base, there = held.symbol.partition("/")[0], format_number(held.balance or Decimal(0))
     return (
-        f"the position has {format_number(held.position.quantity)} {base}, the account holds "
-        f"{there}: the rest was withdrawn, or sold through another market. Profit and "
-        f"stop loss still count the whole position; only {there} can be sold. If {base} has an open break, say with "
-        "classify-break what it was; if nothing is left to sell, remove the stop loss with set-stop-loss"
+        f"the position has {format_number(held.position.quantity)} {base}, the account holds {there}: the rest left, "
+        "and its cause is not known yet. A withdrawal that the exchange tells is taken out by the next "
+        f"sync_account_balance; for a break of {base} say with classify-break what it was. Until then profit and stop "
+        f"loss count the whole position; only {there} can be sold"
     )
 
 

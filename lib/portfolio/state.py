@@ -148,7 +148,7 @@ def build_state(
 ) -> AccountState:
     """Value what an account holds.
 
-    What a position has more than the account holds (withdrawn, or sold where the ledger does not see it) is worth
+    What a position has more than the account holds, because something left that the ledger does not know yet, is worth
     nothing: 2 SOL in the position and 1.5 on the account, at 100, are 150.
 
     Args:

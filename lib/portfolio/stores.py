@@ -126,7 +126,7 @@ class HeldPosition:
 
     @property
     def is_covered(self) -> bool:
-        """Whether the account holds the whole position, to one step; a part may have been withdrawn."""
+        """Whether the account holds the whole position, to one step; a part may have left in a way not known yet."""
         return self.balance is None or self.position.quantity - self.balance <= self.position.quantity_step
 
 

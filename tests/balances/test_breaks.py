@@ -217,7 +217,7 @@ async def test_a_position_sold_through_another_quote_market_surfaces(desk: Desk)
     assert "SOL turned into BTC" in result.breaks[1].why
     assert (desk.last().equity, desk.last().unexplained_value, desk.last().day_pnl) == (9_999, -1, 0)
     for asset in ("SOL", "BTC"):
-        desk.classify(asset, FlowKind.OTHER, "sold for BTC")
+        desk.classify(asset, FlowKind.TRADE, "sold for BTC")
     result = await desk.sync(minutes=15)
     assert (result.breaks, desk.last().day_flows, desk.last().day_pnl) == ((), 0, -1)
 
@@ -235,7 +235,7 @@ async def test_a_deposit_that_no_history_tells_is_no_profit_before_and_after_it_
     assert "refused the key for deposits" in item.detail
     assert "classify-break" in item.detail
     assert "a deposit (the exchange does not tell them)" in result.breaks[0].why
-    with pytest.raises(OperatorError, match="Expected deposit or other"):
+    with pytest.raises(OperatorError, match="Expected deposit, trade or other"):
         desk.classify("USDT", FlowKind.WITHDRAWAL)
     assert desk.classify("USDT", FlowKind.DEPOSIT, "salary").counts == {"breaks accepted": 1}
     result = await desk.sync(minutes=15)

@@ -89,8 +89,8 @@ async def test_a_withdrawn_coin_of_a_position_takes_its_value_and_no_loss(desk: 
     assert (desk.last().equity, desk.last().positions_value) == (9_660, 660)
     assert (desk.last().unrealized_pnl, desk.last().day_flows, desk.last().day_pnl) == (60, -440, 0)
     assert result.breaks == ()
-    (item,) = [item for item in result.items if item.name == "demo SOL/USDT coverage"]
-    assert "the position has 10, the account holds 6" in item.detail
+    (item,) = [item for item in result.items if item.name == "demo SOL/USDT ledger"]
+    assert item.detail == "withdrawal of 4 SOL: the position was 10 and is 6"
 
 
 async def test_a_new_day_begins_with_its_first_snapshot(desk: Desk) -> None:

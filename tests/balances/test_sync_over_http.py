@@ -124,7 +124,14 @@ async def test_the_demo_account_is_worth_what_the_exchanges_books_say(chain: Cha
     assert {line.asset for line in result.assets} == {"USDT", "BTC", "ETH", "SOL", "LINK", "BNB"}
     assert round(sum(line.share_pct or Decimal(0) for line in result.assets), 9) == 100
     trades = chain.simulator.control.request("GET", "/books")["accounts"][API_KEY]["trades"]
-    assert result.counts == {"assets": 6, "new fills": len(trades), "cash flows": 1, "breaks": 0, "suspected": 0}
+    assert result.counts == {
+        "assets": 6,
+        "new fills": len(trades),
+        "cash flows": 1,
+        "breaks": 0,
+        "suspected": 0,
+        "ledger entries": 0,
+    }
     state = DatabaseStates(chain.engine).load_state("demo")
     assert state is not None
     assert (state.equity, state.unpriced) == (chain.last().equity, ())

@@ -355,7 +355,7 @@ async def test_a_position_that_the_account_does_not_wholly_hold_is_named_with_bo
     result = await desk.update()
     (item,) = [item for item in result.items if item.name == "demo SOL/USDT coverage"]
     assert (result.status, item.status) == (Status.PARTIAL, Status.PARTIAL)
-    assert item.detail.startswith("the position has 2 SOL, the account holds 0.5: the rest was withdrawn, or sold")
+    assert item.detail.startswith("the position has 2 SOL, the account holds 0.5: the rest left, and its cause")
     assert (result.positions[0].quantity, result.positions[0].unrealized_pnl_quote) == (Decimal(2), Decimal(0))
 
 

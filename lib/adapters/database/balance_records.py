@@ -29,10 +29,10 @@ from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.portfolio_books import IMPORTS
 from lib.adapters.database.portfolio_rows import POSITIONS
 from lib.balances.breaks import Break, BreakState, Judgement
-from lib.balances.flows import RETURNED, FlowKind, FlowSource, ValuedFlow
+from lib.balances.flows import CAPITAL, FlowSource, ValuedFlow
 from lib.balances.snapshots import Snapshot
-from lib.balances.stores import Opening
 from lib.notifications.messages import Message
+from lib.portfolio.adjustments import RETURNED, Opening
 from lib.portfolio.state import AssetPrice
 
 ACTIVE = (BreakState.SUSPECTED.value, BreakState.OPEN.value)
@@ -137,7 +137,7 @@ class DatabaseRecords:
 
     def load_capital(self, after: datetime, until: datetime) -> Decimal:
         """See `AccountRecords`."""
-        is_capital = FLOWS.c.kind != FlowKind.OTHER.value
+        is_capital = FLOWS.c.kind.in_([kind.value for kind in CAPITAL])
         counted = (FLOWS.c.counted_at > after) & (FLOWS.c.counted_at <= until)
         total: Decimal | None = self._connection.scalar(
             select(func.sum(FLOWS.c.value_quote)).where(self._owns(FLOWS), is_capital, counted)

@@ -10,12 +10,13 @@ from sqlalchemy import Connection, Engine, func, select
 
 from lib.adapters.database.account_states import load_asset_prices
 from lib.adapters.database.balance_records import DatabaseRecords, load_active
-from lib.adapters.database.balance_rows import ASKED, FLOWS, OPENINGS, SNAPSHOTS, to_flow, to_snapshot
+from lib.adapters.database.balance_rows import ASKED, FLOWS, SNAPSHOTS, to_flow, to_snapshot
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.portfolio_rows import ADJUSTMENTS, load_opening
 from lib.balances.breaks import Break
 from lib.balances.flows import ValuedFlow
 from lib.balances.snapshots import Snapshot
-from lib.balances.stores import Opening
+from lib.portfolio.adjustments import Opening
 from lib.portfolio.state import AssetPrice
 
 BALANCES_LOCK = 0x424C  # "BL": the class of the advisory locks of accounts' balances
@@ -30,8 +31,17 @@ class DatabaseBalances:
     def load_opening(self, account: str) -> Opening | None:
         """See `BalanceStore`."""
         with self._transaction(f"reading the opening balances of {account}") as connection:
-            rows = connection.execute(select(OPENINGS).where(OPENINGS.c.account == account)).all()
-        return Opening(rows[0].at, {row.asset: row.quantity for row in rows}) if rows else None
+            return load_opening(connection, account)
+
+    def load_unadjusted(self, account: str, quote_asset: str) -> Sequence[ValuedFlow]:
+        """See `BalanceStore`."""
+        booked = select(ADJUSTMENTS.c.adjustment_id).where(
+            ADJUSTMENTS.c.account == FLOWS.c.account, ADJUSTMENTS.c.adjustment_id == FLOWS.c.flow_id
+        )
+        wanted = (FLOWS.c.account == account) & FLOWS.c.counted_at.is_not(None) & (FLOWS.c.asset != quote_asset)
+        with self._transaction(f"reading cash flows that the ledger of {account} lacks") as connection:
+            rows = connection.execute(select(FLOWS).where(wanted, ~booked.exists()).order_by(FLOWS.c.at))
+            return [to_flow(row) for row in rows]
 
     def load_flows_asked_at(self, account: str) -> datetime | None:
         """See `BalanceStore`."""

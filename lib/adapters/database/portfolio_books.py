@@ -11,19 +11,25 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.portfolio_heirs import hand_on, lock_held
 from lib.adapters.database.portfolio_rows import (
+    ADJUSTMENTS,
     BALANCES,
     FILLS,
+    OPENINGS,
     POSITION_FIELDS,
     POSITIONS,
+    from_adjustment,
     from_booked,
     from_positions,
     load_held,
+    load_opening,
     table_of,
+    to_adjustment,
     to_booked,
     to_fill,
     to_position,
 )
 from lib.adapters.database.tables.portfolio import FillImportRow, UnmatchedDisposalRow
+from lib.portfolio.adjustments import Adjustment, Opening
 from lib.portfolio.fills import Balance, BookedFill, Fill
 from lib.portfolio.ledger import Ledger, Position, Unmatched
 from lib.portfolio.stores import HeldPosition
@@ -87,10 +93,29 @@ class DatabaseBooks:
         """See `Books`."""
         return [to_booked(row) for row in self._connection.execute(select(FILLS).where(self._owns(FILLS)))]
 
+    def load_adjustments(self) -> Sequence[Adjustment]:
+        """See `Books`."""
+        rows = self._connection.execute(select(ADJUSTMENTS).where(self._owns(ADJUSTMENTS)))
+        return [to_adjustment(row) for row in rows]
+
+    def add_adjustments(self, adjustments: Sequence[Adjustment], now: datetime) -> None:
+        """See `Books`."""
+        if adjustments:
+            rows = [from_adjustment(self._account, one, now) for one in adjustments]
+            self._connection.execute(insert(ADJUSTMENTS), rows)
+            self._added.update(one.adjustment_id for one in adjustments)
+
+    def load_opening(self) -> Opening | None:
+        """See `Books`."""
+        return load_opening(self._connection, self._account)
+
     def load_newest_at(self) -> datetime | None:
         """See `Books`."""
-        newest = select(FILLS.c.filled_at).where(self._owns(FILLS)).order_by(FILLS.c.filled_at.desc()).limit(1)
-        return self._connection.scalar(newest)
+        newest = [
+            self._connection.scalar(select(column).where(self._owns(column.table)).order_by(column.desc()).limit(1))
+            for column in (FILLS.c.filled_at, ADJUSTMENTS.c.at, OPENINGS.c.at)
+        ]
+        return max((at for at in newest if at is not None), default=None)
 
     def load_newest_positions(self) -> Sequence[Position]:
         """See `Books`. The open one, else the one closed last; of two within an instant, the one with the dust."""
@@ -207,7 +232,14 @@ class DatabaseBooks:
         )
 
     def _was_held(self, position: Position) -> bool:
-        """Tell whether any of the position's fills was stored before: then it is no new holding."""
+        """Tell whether any of the position's entries was stored before: then it is no new holding."""
+        entries = self._connection.scalars(
+            select(ADJUSTMENTS.c.adjustment_id).where(
+                self._owns(ADJUSTMENTS), ADJUSTMENTS.c.symbol == position.symbol, ADJUSTMENTS.c.at >= position.opened_at
+            )
+        )
+        if any(entry not in self._added for entry in entries):
+            return True
         rows = self._connection.execute(
             select(FILLS).where(
                 self._owns(FILLS), FILLS.c.symbol == position.symbol, FILLS.c.filled_at >= position.opened_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, Table, select
 from sqlmodel import SQLModel
 
+from lib.adapters.database.tables.balances import OpeningBalanceRow
 from lib.adapters.database.tables.portfolio import AccountBalanceRow, FillRow, PositionAlarmRow, PositionRow
+from lib.adapters.database.tables.reconciliation import LedgerAdjustmentRow
+from lib.portfolio.adjustments import Adjustment, AdjustmentKind, Opening
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.fills import BookedFill, Fill, Side
 from lib.portfolio.ledger import Position
@@ -28,6 +31,8 @@ BALANCES = table_of(AccountBalanceRow)
 FILLS = table_of(FillRow)
 POSITIONS = table_of(PositionRow)
 ALARMS = table_of(PositionAlarmRow)
+ADJUSTMENTS = table_of(LedgerAdjustmentRow)
+OPENINGS = table_of(OpeningBalanceRow)
 POSITION_FIELDS = tuple(field.name for field in fields(Position))  # the ledger's columns carry its names
 
 
@@ -71,6 +76,23 @@ def from_booked(booked: BookedFill, imported_at: datetime) -> dict[str, Any]:
         "filled_at": fill.filled_at,
         "imported_at": imported_at,
     }
+
+
+def to_adjustment(row: Row[Any]) -> Adjustment:
+    """Return the ledger entry of a row of `ledger_adjustments`."""
+    values = {field.name: getattr(row, field.name) for field in fields(Adjustment)}
+    return Adjustment(**values | {"kind": AdjustmentKind(row.kind)})
+
+
+def from_adjustment(account: str, one: Adjustment, booked_at: datetime) -> dict[str, Any]:
+    """Return the row of a ledger entry."""
+    return asdict(one) | {"account": account, "kind": one.kind.value, "booked_at": booked_at}
+
+
+def load_opening(connection: Connection, account: str) -> Opening | None:
+    """Return where the account's expected holdings begin; None before the first comparison."""
+    rows = connection.execute(select(OPENINGS).where(OPENINGS.c.account == account)).all()
+    return Opening(rows[0].at, {row.asset: row.quantity for row in rows}) if rows else None
 
 
 def load_held(connection: Connection, account: str) -> list[HeldPosition]:
