@@ -256,18 +256,20 @@ async def rebalance_portfolio(
 async def classify_break(account: Words, asset: AssetName, kind: FlowKind, note: str = "") -> State[Any]:
     """Say what a break is: a difference between an account and its ledger that no fill and no transfer explains.
 
-    It becomes a cash flow of that amount, and the ledger expects what is there.
+    It becomes a cash flow of that amount, the ledger expects what is there, and a position becomes what is held.
 
     Args:
         account: The account's name, as in the message about the break.
         asset: The asset's name, as "BTC".
-        kind: A deposit or withdrawal is your own money and no profit; other (interest, an airdrop, a loss) counts as
+        kind: A deposit or withdrawal is your own money and no profit. A trade is one side of a conversion, or of a
+            trade in a market that is not watched; classify its other side too. Other (interest, an airdrop, a loss) is
             profit or loss of the day.
         note: What it was, in your words; kept with it.
     """
     async with support.platform():
         done = await support.attempt(tasks.classify_break, account, asset, kind, note)
-        return await support.conclude_chain("classify-break", classify_break=done)
+        balanced = await support.attempt(tasks.sync_account_balance, account)
+        return await support.conclude_chain("classify-break", classify_break=done, sync_account_balance=balanced)
 
 
 @flow(name="reconcile", flow_run_name=showing.name_run)
