@@ -133,15 +133,16 @@ def check_decisions(candles: CandleMatrix, decisions: Decisions) -> None:
             )
     if decisions.entries.dtype != np.bool_ or decisions.exits.dtype != np.bool_:
         raise OperatorError("The strategy's entries and exits: expected true or false, was something else. Mend it.")
-    there = np.isfinite(candles.close)
-    stop, target, score = decisions.stop_distance, decisions.target_distance, decisions.score
-    fits = there & (stop > 0) & (stop < candles.close) & (target > 0) & np.isfinite(target) & np.isfinite(score)
-    if (bad := np.argwhere(decisions.entries & ~fits)).size:
-        row, bar = bad[0]
+    rows, bars = np.unravel_index(np.flatnonzero(decisions.entries), shape)
+    values = (candles.close, decisions.stop_distance, decisions.target_distance, decisions.score)
+    close, stop, target, score = (matrix[rows, bars] for matrix in values)
+    fits = np.isfinite(close) & (stop > 0) & (stop < close) & (target > 0) & np.isfinite(target) & np.isfinite(score)
+    if (bad := np.flatnonzero(~fits)).size:
+        place = bad[0]
+        where = f"{candles.symbols[rows[place]]} at {candles.opened_at[bars[place]]}"
         raise OperatorError(
-            f"The strategy enters {candles.symbols[row]} at {candles.opened_at[bar]} with stop distance "
-            f"{stop[row, bar]}, target distance {target[row, bar]} and score {score[row, bar]} at a close of "
-            f"{candles.close[row, bar]}. Expected a candle, a stop above zero and a target. Mend it."
+            f"The strategy enters {where} with stop distance {stop[place]}, target distance {target[place]} and score "
+            f"{score[place]} at a close of {close[place]}. Expected a candle, a stop above zero and a target. Mend it."
         )
 
 

@@ -31,6 +31,7 @@ from lib.indicators.series_kernels import Floats, compiled
 
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
+Codes = NDArray[np.uint8]
 
 SIGNAL, STOP, TARGET, END = 0, 1, 2, 3  # of `lib.research.trades.ExitReason`
 FILLED, TOO_SMALL, RAN_AWAY, SOLD = 0, 1, 2, 3  # counts: what became of entries, and how many trades are over
@@ -126,31 +127,58 @@ def find_price_at_open(price: float, is_leaving: bool, stop: float, target: floa
 
 @compiled
 def trade_portfolio(market: Market, cash: float, numbers: Numbers, book: Book) -> None:
-    """Trade all symbols from one cash account, and fill the book, which comes with zeros."""
+    """Trade all symbols from one cash account, and fill the book, which comes with zeros.
+
+    The many arrays are handed on only when something is bought or sold: that costs more than a candle.
+    """
     symbols, bars = market.closes.shape
-    book.marks[:, WAITS] = NOTHING
+    positions, marks = book.positions, book.marks
+    marks[:, WAITS] = NOTHING
     for bar in range(bars):
+        waiting = 0
         for row in range(symbols):
-            price = market.opens[row, bar]
-            if price > 0.0:
-                book.positions[row, LAST] = price
-                if book.positions[row, QUANTITY] > 0.0:
-                    cash += _sell_at_open(price, row, bar, numbers, book)
-        cash -= _buy(market, bar, cash, numbers, book)
-        for row in range(symbols):
-            cash += _close_candle(market, row, bar, numbers, book)
+            waiting += marks[row, WAITS] != NOTHING
+            reason, sold_at = find_begin(market.opens[row, bar], positions[row], marks[row, LEAVING] > 0)
+            if reason != NOTHING:
+                cash += _sell(sold_at, row, bar, reason, numbers, book)
+        if waiting:
+            cash -= _buy(market, bar, cash, numbers, book)
         value = 0.0
         for row in range(symbols):
-            value += book.positions[row, QUANTITY] * book.positions[row, LAST]
+            if positions[row, QUANTITY] > 0.0:
+                low, high, close = market.lows[row, bar], market.highs[row, bar], market.closes[row, bar]
+                reason, sold_at = find_end(low, high, close, positions[row], bar == bars - 1)
+                if reason != NOTHING:
+                    cash += _sell(sold_at, row, bar, reason, numbers, book)
+            if positions[row, QUANTITY] > 0.0:
+                marks[row, LEAVING] |= market.exits[row, bar]
+                value += positions[row, QUANTITY] * positions[row, LAST]
+            elif market.entries[row, bar]:
+                marks[row, WAITS] = bar
         book.equity[bar], book.held_value[bar] = cash + value, value
 
 
 @compiled
-def _sell_at_open(price: float, row: int, bar: int, numbers: Numbers, book: Book) -> float:
-    """Sell at the open what is to go, and return what it brings."""
-    stop, target = book.positions[row, STOP_LOSS], book.positions[row, TAKE_PROFIT]
-    reason, sold_at = find_price_at_open(price, book.marks[row, LEAVING] > 0, stop, target)
-    return _sell(sold_at, row, bar, reason, numbers, book) if reason != NOTHING else 0.0
+def find_begin(price: float, position: Floats, is_leaving: bool) -> tuple[int, float]:
+    """Return why the open ends a position, and the price."""
+    if not price > 0.0:
+        return NOTHING, 0.0
+    position[LAST] = price
+    if position[QUANTITY] > 0.0:
+        return find_price_at_open(price, is_leaving, position[STOP_LOSS], position[TAKE_PROFIT])
+    return NOTHING, 0.0
+
+
+@compiled
+def find_end(low: float, high: float, close: float, position: Floats, is_last: bool) -> tuple[int, float]:
+    """Return why a candle ends a position after its open, or why the data does, and the price."""
+    reason, sold_at = NOTHING, 0.0
+    if close > 0.0:
+        position[LAST] = close
+        reason, sold_at = find_price_inside(low, high, position[STOP_LOSS], position[TAKE_PROFIT])
+    if reason == NOTHING and is_last:
+        return END, position[LAST]
+    return reason, sold_at
 
 
 @compiled
@@ -206,26 +234,6 @@ def _enter(market: Market, row: int, bar: int, equity: float, cash: float, numbe
 
 
 @compiled
-def _close_candle(market: Market, row: int, bar: int, numbers: Numbers, book: Book) -> float:
-    """Let a candle reach stop or target, then keep what it decides; return what sales bring."""
-    position, close = book.positions[row], market.closes[row, bar]
-    reason, sold_at = NOTHING, 0.0
-    if close > 0.0:
-        position[LAST] = close
-        if position[QUANTITY] > 0.0:
-            low, high = market.lows[row, bar], market.highs[row, bar]
-            reason, sold_at = find_price_inside(low, high, position[STOP_LOSS], position[TAKE_PROFIT])
-    if reason == NOTHING and position[QUANTITY] > 0.0 and bar == market.closes.shape[1] - 1:
-        reason, sold_at = END, position[LAST]
-    brings = _sell(sold_at, row, bar, reason, numbers, book) if reason != NOTHING else 0.0
-    if close > 0.0 and position[QUANTITY] > 0.0 and market.exits[row, bar]:
-        book.marks[row, LEAVING] = 1
-    if close > 0.0 and position[QUANTITY] == 0.0 and market.entries[row, bar]:
-        book.marks[row, WAITS] = bar
-    return brings
-
-
-@compiled
 def _sell(price: float, row: int, bar: int, reason: int, numbers: Numbers, book: Book) -> float:
     """Sell what is held of a symbol, record the trade, and return what it brings."""
     position, trade = book.positions[row], book.counts[SOLD]
@@ -241,6 +249,35 @@ def _sell(price: float, row: int, bar: int, reason: int, numbers: Numbers, book:
     book.marks[row, LEAVING] = 0
     position[QUANTITY] = 0.0
     return brings
+
+
+UNKNOWN, FALSE, TRUE = 0, 1, 3  # a condition at a bar; of several it is their bitwise "and"
+
+
+@compiled
+def require_above(left: Floats, right: Floats, codes: Codes) -> None:
+    """Keep in `codes` where all conditions so far hold and this one too, shape (bars,)."""
+    for bar in range(len(codes)):
+        margin = left[bar] - right[bar]
+        codes[bar] &= TRUE if margin > 0.0 else (FALSE if margin == margin else UNKNOWN)
+
+
+@compiled
+def allow_above(left: Floats, right: Floats, flags: Flags) -> None:
+    """Set `flags` where this condition holds."""
+    for bar in range(len(flags)):
+        flags[bar] |= left[bar] > right[bar]
+
+
+@compiled
+def find_entries(codes: Codes, exits: Flags, found: Places) -> int:
+    """Write the bars where all conditions begin to hold and nothing leaves, rising; return how many."""
+    count = 0
+    for bar in range(1, len(codes)):
+        if codes[bar] == TRUE and codes[bar - 1] == FALSE and not exits[bar]:
+            found[count] = bar
+            count += 1
+    return count
 
 
 class Signals(NamedTuple):

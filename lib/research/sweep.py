@@ -10,14 +10,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from lib.errors import OperatorError
 from lib.indicators.shelf import IndicatorShelf
 from lib.market.matrix import CandleMatrix, FloatMatrix
 from lib.performance.measures import DAYS_A_YEAR, FLAT
 from lib.research import kernels
-from lib.research.engine import check_candles, check_decisions, to_numbers, to_plain
+from lib.research.engine import check_candles, to_numbers, to_plain
 from lib.research.rules import TradingRules
 from lib.research.trades import Floats, Places
 from lib.research.windows import find_day_ends
+from lib.strategy.conditions import Condition, Line
 from lib.strategy.strategy import Strategy
 
 LEVELS = {"stop_atr", "target_atr"}  # parameters that signals do not depend on
@@ -68,16 +70,22 @@ class Course:
     Attributes:
         shelf: All candles of all symbols, which the strategies decide on.
         row: The symbol's.
-        places: The bars with a candle, from the window's first.
-        prices: Open, high, low and close there, each of the shape (places,).
-        day_ends: The last of the places in each UTC day of the window, -1 before the first.
+        places: The bars with a candle, the last one before the window first; as a slice where none is missing.
+        lead: How many of them are before the window: 1, or 0 where history begins with it.
+        prices: Open, high, low and close in the window, each of the shape (candles,).
+        day_ends: The last of these candles in each UTC day of the window, -1 before the first.
     """
 
     shelf: IndicatorShelf
     row: int
-    places: Places
+    places: Places | slice
+    lead: int
     prices: tuple[Floats, Floats, Floats, Floats]
     day_ends: Places
+
+    def take(self, line: Line) -> Floats:
+        """Return a line's values at the places."""
+        return to_plain(line.values[self.row, self.places])
 
 
 def sweep(
@@ -116,17 +124,27 @@ def sweep(
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         list(pool.map(work, groups))
-    return measure(tuple(strategies), daily, facts, rules.cash, len(course.places))
+    return measure(tuple(strategies), daily, facts, rules.cash, len(course.prices[0]))
 
 
 def plan_course(candles: CandleMatrix, row: int, first: int) -> Course:
     """Return the course of one symbol from a bar on."""
-    places = first + np.flatnonzero(np.isfinite(candles.close[row, first:]))
-    ends = first + find_day_ends(candles.opened_at[first:])
+    there = np.flatnonzero(np.isfinite(candles.close[row]))
+    inside = int(np.searchsorted(there, first))
+    lead = min(inside, 1)
+    bars, reached = there[inside:], there[inside - lead :]
+    is_whole = len(reached) == candles.close.shape[1] - reached[0] if len(reached) else False
     parts = (candles.open, candles.high, candles.low, candles.close)
-    opens, highs, lows, closes = (to_plain(part[row, places]) for part in parts)
-    day_ends = np.searchsorted(places, ends, side="right") - 1
-    return Course(IndicatorShelf(candles), row, places, (opens, highs, lows, closes), day_ends.astype(np.int64))
+    opens, highs, lows, closes = (to_plain(part[row, bars]) for part in parts)
+    ends = first + find_day_ends(candles.opened_at[first:])
+    return Course(
+        shelf=IndicatorShelf(candles),
+        row=row,
+        places=slice(int(reached[0]), None) if is_whole else reached,
+        lead=lead,
+        prices=(opens, highs, lows, closes),
+        day_ends=(np.searchsorted(bars, ends, side="right") - 1).astype(np.int64),
+    )
 
 
 def group_by_signals(strategies: Sequence[Strategy]) -> Mapping[str, list[int]]:
@@ -140,22 +158,47 @@ def group_by_signals(strategies: Sequence[Strategy]) -> Mapping[str, list[int]]:
 
 def try_group(course: Course, members: Sequence[Strategy], rules: TradingRules) -> tuple[FloatMatrix, FloatMatrix]:
     """Return equity at the ends of days and facts of strategies with the same signals, in their order."""
-    widest = min(members, key=lambda one: one.stop_atr)  # whose entries have room for a stop, if any's have
-    decisions = widest.decide(course.shelf)
-    check_decisions(course.shelf.candles, decisions)
-    entries = decisions.entries[course.row, course.places]
     opens, highs, lows, closes = course.prices
-    bought_at = np.flatnonzero(entries)
-    exits = np.require(decisions.exits[course.row, course.places], np.bool_, ["C", "W"])
+    bought_at, exits = find_signals(course, members[0])
     signals = kernels.Signals(opens, highs, lows, closes, bought_at, exits, course.day_ends)
-    atr = course.shelf.atr(widest.atr_period)[course.row, course.places[bought_at]]
+    atr = to_plain(course.shelf.atr(members[0].atr_period)[course.row, course.places])[course.lead :][bought_at]
     close = closes[bought_at]
     stops = np.array([close - one.stop_atr * atr for one in members])
     targets = np.array([close + one.target_atr * atr for one in members])
-    stops[stops <= 0] = np.nan
+    stops[(stops <= 0) | (stops >= close)] = np.nan
     daily, facts = np.empty((len(members), len(course.day_ends))), np.empty((len(members), FACTS))
     kernels.try_levels(signals, stops, targets, float(rules.cash), to_numbers(rules, 1), daily, facts)
     return daily, facts
+
+
+def find_signals(course: Course, strategy: Strategy) -> tuple[Places, NDArray[np.bool_]]:
+    """Return the candles of the window with an entry, and where the strategy leaves.
+
+    They are those of `Strategy.decide`, without its score: an entry whose score is unknown counts here.
+
+    Raises:
+        OperatorError: The strategy's lines have another shape than the candles.
+    """
+    entering, leaving = tuple(strategy.enter_when(course.shelf)), tuple(strategy.exit_when(course.shelf))
+    shape = course.shelf.candles.close.shape
+    for condition in (*entering, *leaving):
+        if condition.left.values.shape != shape or condition.right.values.shape != shape:
+            was = condition.left.values.shape, condition.right.values.shape
+            raise OperatorError(f"Strategy {strategy.name}: expected lines of the shape {shape}, was {was}. Mend it.")
+    count = len(course.prices[0]) + course.lead
+    codes, exits = np.full(count, kernels.TRUE, np.uint8), np.zeros(count, np.bool_)
+    for condition in entering:
+        kernels.require_above(*_order(course, condition), codes)
+    for condition in leaving:
+        kernels.allow_above(*_order(course, condition), exits)
+    found = np.empty(count, np.int64)
+    entries = found[: kernels.find_entries(codes, exits, found)] - course.lead
+    return entries[entries >= 0], exits[course.lead :]
+
+
+def _order(course: Course, condition: Condition) -> tuple[Floats, Floats]:
+    left, right = course.take(condition.left), course.take(condition.right)
+    return (left, right) if condition.side == "above" else (right, left)
 
 
 def measure(

@@ -201,7 +201,7 @@ def test_decisions_that_cannot_be_traded_are_refused() -> None:
     with pytest.raises(OperatorError, match=r"entries: expected the shape \(1, 3\) .* was \(1, 2\)"):
         simulate(candles, decisions_on(candles_of([QUIET] * 2)), FREE)
     for stop, target in ((np.nan, 20), (0, 20), (100, 20), (10, 0), (10, np.nan)):
-        with pytest.raises(OperatorError, match="stop distance"):
+        with pytest.raises(OperatorError, match="target distance"):
             simulate(candles, decisions_on(candles, enter=[1], stop=stop, target=target), FREE)
     gap = candles_of([QUIET, None, QUIET])
     with pytest.raises(OperatorError, match="Expected a candle"):
