@@ -81,8 +81,8 @@ class Exit:
 
     @property
     def next_key(self) -> str:
-        """What makes the next attempt's run this one and no other."""
-        return f"exit {self.exit_id} attempt {self.attempts + 1}"
+        """What makes the next attempt's run this one and no other, also where numbers began anew in a new database."""
+        return f"exit {self.exit_id} of {self.wanted_at.isoformat()} attempt {self.attempts + 1}"
 
 
 class ExitStore(Protocol):
