@@ -1,0 +1,43 @@
+"""`reconcile`, as a person starts it: what others trade is imported and told once, and so is a halt set in the UI."""
+
+from __future__ import annotations
+
+import pytest
+from prefect.variables import Variable
+
+from flows.market import critical_path
+from flows.on_demand import reconcile
+from lib.execution.halt import VARIABLE
+from tests.platforms import World
+from tests.prefect_servers import PrefectServer
+from tests.runs import id_of, read_artifacts, read_run
+from tests.simulator.signed_client import signed_client
+
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
+
+
+async def test_what_others_trade_is_imported_and_told_once_and_so_is_a_halt_set_in_the_ui(
+    prefect_world: World, prefect_server: PrefectServer
+) -> None:
+    await critical_path(return_state=True)
+    first = await reconcile(return_state=True)
+    assert first.name == "Completed", first.message
+    assert "agree with the exchange" in (await read_artifacts(id_of(first)))["reconcile"]
+
+    [[before]] = prefect_world.query("SELECT quantity FROM positions WHERE symbol = 'SOL/USDT' AND closed_at IS NULL")
+    with signed_client(prefect_world.simulator) as hand:
+        hand.post("/order", symbol="SOLUSDT", side="SELL", type="MARKET", quantity="1", newClientOrderId="web_1")
+    await Variable.aset(VARIABLE, "the exchange looks odd", overwrite=True)
+    try:
+        for _ in range(2):
+            state = await reconcile(return_state=True)
+            assert state.name == "Completed", state.message
+    finally:
+        prefect_server.api.delete_variable(VARIABLE)
+    assert "1 trading halt" in (await read_run(id_of(state))).name
+    [[after]] = prefect_world.query("SELECT quantity FROM positions WHERE symbol = 'SOL/USDT' AND closed_at IS NULL")
+    assert before - after == 1
+    told = prefect_world.webhooks.contents
+    assert [content.count("Order placed by hand on demo") for content in told if "web_1" in content] == [1]
+    (halt,) = [content for content in told if "Trading is HALTED: the exchange looks odd" in content]
+    assert "Somebody set the variable trading_halted in the Prefect UI" in halt
