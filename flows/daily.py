@@ -59,3 +59,19 @@ async def daily_metrics(account: str | None = None, period_days: PeriodDays = 30
         period_days: How many UTC days; the present one is among them from 22:00 on.
     """
     return await support.run_chain((tasks.calculate_metrics, account or None, period_days), every=DAILY)
+
+
+@flow(name="daily-report", flow_run_name=showing.name_run, validate_parameters=True)
+async def daily_report(account: str | None = None) -> State[Any]:
+    """Report on the day: accounts, performance, positions, trades, risk, signals, data, and what failed.
+
+    It is shown here, written to the folder reports of FKS_HOME, and sent with its pictures.
+
+    Args:
+        account: Report only on this account; empty means all of the settings together.
+    """
+    return await support.run_chain(
+        (tasks.generate_report, account or None, "daily"),
+        (tasks.send_notifications,),
+        every=DAILY,
+    )

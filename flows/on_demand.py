@@ -18,6 +18,7 @@ from lib.execution.opening import OpeningWish
 from lib.notifications.messages import MessageType
 from lib.params import AssetName, Price, SymbolName, Timeframe, Words
 from lib.portfolio.fills import Side
+from lib.reporting.report import ReportType
 from lib.strategy.stores import StrategyState
 
 SHARE = {"type": "number", "exclusiveMinimum": 0, "maximum": 100}  # percent, in a form
@@ -303,3 +304,20 @@ async def set_strategy_state(strategy: Words, state: StrategyState, why: Words) 
     async with support.platform():
         done = await support.attempt(tasks.set_strategy_state, strategy, state, why)
         return await support.conclude_chain("set-strategy-state", set_strategy_state=done)
+
+
+@flow(name="generate-report", flow_run_name=showing.name_run)
+async def generate_report(report_type: ReportType = ReportType.MONTHLY, account: str | None = None) -> State[Any]:
+    """Write a report now, and send it with its pictures.
+
+    It is about the last UTC day, the last 7 or the last 30; the present day is among them from 22:00 on. A report of
+    the same days replaces the one that was written before.
+
+    Args:
+        report_type: How long its period is.
+        account: Report only on this account, also one that left the settings; empty means all of the settings together.
+    """
+    async with support.platform():
+        written = await support.attempt(tasks.generate_report, account or None, report_type.value)
+        sent = await support.attempt(tasks.send_notifications)
+        return await support.conclude_chain("generate-report", generate_report=written, send_notifications=sent)

@@ -10,7 +10,7 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import exits, follow_up, showing, support, trading_halt
+from flows import exits, follow_up, history, showing, support, trading_halt
 from lib.balances.flows import FlowKind
 from lib.errors import TimeSpent
 from lib.notifications.messages import MessageType
@@ -191,6 +191,22 @@ async def calculate_metrics(account: str | None = None, period_days: int = 30) -
 
     async with support.platform() as platform:
         return support.conclude_task(await performance.calculate_metrics(platform, account, period_days))
+
+
+@task(name="generate_report", task_run_name="generate_report", **support.RETRY)
+async def generate_report(account: str | None, report_type: str) -> State[Any]:
+    """Write a report, show its pictures, and record the message that brings it; a retried task tells it once."""
+    from lib.reporting.report import ReportType
+    from lib.tasks import reports  # matplotlib stays out of the five-minute chain
+
+    async with support.platform() as platform:
+        kind = ReportType(report_type)
+        period, now = reports.find_report_period(platform, kind)
+        past = await history.read_history(period.start, now)
+        result = await reports.generate_report(platform, account, kind, past, key=str(runtime.flow_run.id))
+        for chart in result.charts:
+            await showing.show_picture(f"{kind} report {chart.name.partition('.')[0]}", chart)
+        return support.conclude_task(result)
 
 
 @task(name="reject_unanswered_plans", task_run_name="reject_unanswered_plans", **support.RETRY)
