@@ -112,6 +112,7 @@ def _archive_months(
         if stays := _describe_restored(month, clock.now()):
             tally.items.append(Item(name=str(month.partition), status=Status.SKIPPED, detail=stays))
         elif dry_run:
+            tally.counts[f"{COUNTED[month.partition.dataset]} to archive"] += month.rows
             tally.items.append(Item(name=str(month.partition), status=Status.SKIPPED, detail=_describe_planned(month)))
         else:
             due.append(month)
@@ -165,10 +166,8 @@ def _describe_planned(month: OldMonth) -> str:
 def _prune(session: ArchiveSession, cutoffs: Mapping[Prunable, datetime], tally: _Tally, *, dry_run: bool) -> None:
     counts, items = prune_old(session, cutoffs, dry_run=dry_run)
     tally.items += items
-    if dry_run:
-        return
     for what, count in counts.items():
-        tally.counts[f"old {what} deleted"] += count
+        tally.counts[f"old {what} {'to delete' if dry_run else 'deleted'}"] += count
         if count:
             tally.tables.add(TABLES[what])
 

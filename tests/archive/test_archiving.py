@@ -41,6 +41,7 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(room: Room) -> None:
         ("candles BTC/USDT 1h 2025-11", "720 rows would be archived"),
         ("candles BTC/USDT 1h 2025-12", "744 rows would be archived"),
     ]
+    assert result.summary == "skipped: 1,464 candles to archive"
     assert (room.rows(), room.files(), room.states()) == (before, [], [])
 
 

@@ -40,6 +40,7 @@ def test_old_holds_go_and_buys_stay_with_their_sizes(empty_room: Room) -> None:
         at=OLD,
     )
     dry = prune(room, Prunable.HOLD_SIGNALS, dry_run=True)
+    assert dry.counts == {"old HOLD signals to delete": 1}
     assert dry.items[0].detail == "1 HOLD signal from before 2026-02-13 would be deleted"
     result = prune(room, Prunable.HOLD_SIGNALS)
     assert (result.status, result.counts) == (Status.OK, {"old HOLD signals deleted": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lib.market.sync import sync_market_data
 from lib.results import Status
 from tests.archive.rooms import BTC_1H, DECEMBER, ETH_1H, FEBRUARY, JANUARY, MARCH, NOVEMBER, Room
 from tests.market.exchanges import HandExchange
+from tests.prefect_servers import wait_until
 
 HOUR = timedelta(hours=1)
 
@@ -109,6 +111,20 @@ def test_while_one_works_another_one_says_so(room: Room) -> None:
         with pytest.raises(ArchiveBusy):
             room.restore(NOVEMBER, DECEMBER)
     assert room.archive().status is Status.OK
+
+
+def test_a_sync_that_holds_the_series_is_waited_for(room: Room) -> None:
+    before = room.rows()
+    waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = " + (
+        "(SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    with DatabaseSync(room.engine).open_session() as session, ThreadPoolExecutor(1) as thread:
+        assert session.try_lock([BTC_1H]) == {BTC_1H}
+        night = thread.submit(room.archive)
+        wait_until("the archive waits for the sync", lambda: room.query(waiting) == [(1,)], 20)
+        assert room.rows() == before
+        session.unlock([BTC_1H])
+        assert night.result(20).status is Status.OK
 
 
 async def test_a_sync_fetches_nothing_of_what_is_archived_even_where_more_history_is_wanted(room: Room) -> None:

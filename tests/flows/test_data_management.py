@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
 
 import pytest
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.t
 
 
 @pytest.fixture(autouse=True)
-def little_is_kept(prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+def little_is_kept(prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 150}))
     monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 150}))
     monkeypatch.setenv("FKS_INDICATOR_ROWS", "300")
@@ -26,7 +26,7 @@ def little_is_kept(prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_pa
 
 
 async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_form_brings_it_back(
-    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     await critical_path(return_state=True)
     monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 30}))
@@ -48,6 +48,8 @@ async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_for
     assert (row["what"], row["symbols"], row["rows"]) == ("candles 1h", 4, archived)
     assert "since yesterday" in artifacts["data-management"]
     assert f"{archived:,} candles archived" in str((await read_run(id_of(state))).name)
+
+    await tell_of_a_broken_file(prefect_world, tmp_path)
 
     monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"1h": 150}))  # even then nothing of it is fetched again
     monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 150}))
@@ -72,3 +74,19 @@ async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_for
         datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 2, 1, tzinfo=UTC), return_state=True
     )
     assert nothing.type == "FAILED" and "The archive has candles 1h from" in str(nothing.message)
+
+
+async def tell_of_a_broken_file(world: World, folder: Path) -> None:
+    """A row comes to an archived month whose file is broken: people are told, and the row stays."""
+    [[symbol, month, path]] = world.query("SELECT symbol, month, path FROM archive_manifest ORDER BY 1, 2 LIMIT 1")
+    file = folder / "simulator" / path
+    content = file.read_bytes()
+    file.write_bytes(content[:-9])
+    late = {"symbol": symbol, "at": datetime(month.year, month.month, 1, tzinfo=UTC)}
+    world.query("INSERT INTO candles VALUES (:symbol, '1h', :at, 1, 1, 1, 1, 1, 1, 1)", **late)
+    state = await data_management(return_state=True)
+    assert state.name == "Partial", state.message
+    (told,) = [one for one in world.webhooks.contents if "Not archived: 1 item" in one]
+    assert f"candles {symbol} 1h {month:%Y-%m}: Expected the file" in told
+    file.write_bytes(content)
+    assert world.query("DELETE FROM candles WHERE symbol = :symbol AND opened_at = :at RETURNING 1", **late) == [(1,)]
