@@ -11,7 +11,8 @@ from lib.errors import SettingsError
 from lib.portfolio.accounts import AccountKind
 from lib.ports import SystemClock
 from lib.settings import Settings
-from lib.wiring import make_archive_folder, make_subscribers, open_account, venue_of
+from lib.wiring import make_subscribers, open_account, venue_of
+from lib.wiring_later import make_archive_folder
 
 
 async def check_settings(settings: Settings) -> None:

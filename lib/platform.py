@@ -5,76 +5,32 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from lib.allocation.stores import PlanStore
-from lib.archive.stores import Archive
-from lib.balances.stores import BalanceStore
 from lib.errors import OperatorError, SettingsError
 from lib.execution.findings import FindingStore
 from lib.execution.stores import OrderStore
 from lib.execution.tickets import TicketStore
 from lib.execution.venue import OrderVenue
-from lib.indicators.stored import IndicatorHistory
-from lib.indicators.stores import IndicatorStore
-from lib.market.matrix import CandleHistory
 from lib.market.stores import SyncStore
 from lib.news.feeds import FeedFetcher
-from lib.news.stores import NewsStore, SentimentStore
 from lib.notifications.channels import Subscriber
 from lib.notifications.outbox import NotificationStore
-from lib.performance.stores import PerformanceStore
 from lib.portfolio.exits import ExitStore
-from lib.portfolio.state import StateStore
 from lib.portfolio.stores import MarketFacts, PortfolioStore
 from lib.ports import BookSource, Clock, Exchange, ExchangeAccount
-from lib.reporting.stores import ReportStore
 from lib.results import TaskResult, combine, failed_item
-from lib.risk.drawdown import EquityStore
-from lib.risk.stores import RiskStore
 from lib.settings import Settings
-from lib.strategy.stores import SignalStore, StrategyStore
+
+if TYPE_CHECKING:  # not for the five-minute chain
+    from lib.analysis_stores import AnalysisStores
+    from lib.archive.stores import Archive
 
 Show = Callable[[int, int, str], None]
 R = TypeVar("R", bound=TaskResult)
 logger = logging.getLogger(__name__)
-
-
-class IndicatorParts(IndicatorStore, IndicatorHistory, Protocol):
-    """Indicators to keep and to read."""
-
-
-@dataclass(frozen=True)
-class AnalysisStores:
-    """What the chains beside the five-minute one keep.
-
-    Attributes:
-        history: Candles as matrices.
-        indicators: Stored indicators.
-        strategies: Strategies and their parameters.
-        signals: What strategies said, and each account's sizes.
-        balances: Snapshots of balances, cash flows, breaks.
-        states: What accounts hold.
-        equity: The history of accounts' equity.
-        performance: Measured performance, and the fills that it is measured of.
-        reports: What only reports ask for, and the reports that were written.
-        risk: Risk snapshots and alarms.
-        news: Articles and feeds.
-        sentiment: How the articles sound.
-    """
-
-    history: CandleHistory
-    indicators: IndicatorParts
-    strategies: StrategyStore
-    signals: SignalStore
-    balances: BalanceStore
-    states: StateStore
-    equity: EquityStore
-    performance: PerformanceStore
-    reports: ReportStore
-    risk: RiskStore
-    news: NewsStore
-    sentiment: SentimentStore
 
 
 @dataclass(frozen=True)
@@ -115,9 +71,9 @@ class Platform:
         notifications: The outbox.
         subscribers: Every channel of the settings, also what cannot be used.
         feeds: The news feeds' network.
-        analysis: What the other chains keep.
         trading: What orders go through.
-        archive: Where old data goes.
+        choose_analysis: Makes `analysis`.
+        choose_archive: Makes `archive`.
     """
 
     settings: Settings
@@ -131,10 +87,20 @@ class Platform:
     notifications: NotificationStore
     subscribers: Sequence[Subscriber]
     feeds: FeedFetcher
-    analysis: AnalysisStores
     trading: TradingParts
-    archive: Archive
+    choose_analysis: Callable[[], AnalysisStores]
+    choose_archive: Callable[[], Archive]
     refused_accounts: Mapping[str, SettingsError] = field(default_factory=dict)
+
+    @cached_property
+    def analysis(self) -> AnalysisStores:
+        """What the other chains keep; chosen at its first use, because the five-minute chain never asks for it."""
+        return self.choose_analysis()
+
+    @cached_property
+    def archive(self) -> Archive:
+        """Where old data goes; chosen at its first use, as above."""
+        return self.choose_archive()
 
     async def for_each_account(self, account: str | None, work: Callable[[str], Awaitable[R]]) -> R:
         """Do the work for one account or for each; one account's failure does not stop another."""

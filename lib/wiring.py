@@ -1,36 +1,25 @@
-"""The one place that chooses implementations."""
+"""The one place that chooses implementations; `lib.wiring_later` has those that the five-minute chain never uses."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine
 
-from lib.adapters.archive_folder import FsspecFolder
 from lib.adapters.channels import make_channel
-from lib.adapters.database.account_states import DatabaseStates
-from lib.adapters.database.archive import DatabaseArchive
-from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.budget import BudgetStore
-from lib.adapters.database.equity import DatabaseEquity
 from lib.adapters.database.exits import DatabaseExits
 from lib.adapters.database.findings import DatabaseFindings
-from lib.adapters.database.history import DatabaseHistory
-from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.market_source import check_market_source
-from lib.adapters.database.news import DatabaseNews
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.paper import DatabasePaper
-from lib.adapters.database.performance import DatabasePerformance
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.rebalancing import DatabasePlans
-from lib.adapters.database.reports import DatabaseReports
-from lib.adapters.database.risk import DatabaseRisk
-from lib.adapters.database.signals import DatabaseSignals
-from lib.adapters.database.strategies import DatabaseStrategies
 from lib.adapters.database.sync import DatabaseSync
 from lib.adapters.database.tickets import DatabaseTickets
 from lib.adapters.exchange.account import BinanceAccount
@@ -38,18 +27,20 @@ from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.adapters.exchange.orders import BinanceOrders
 from lib.adapters.feeds import HttpFeeds
-from lib.archive.partitions import name_source
-from lib.archive.stores import Archive
 from lib.errors import SettingsError
 from lib.execution.venue import OrderVenue
 from lib.notifications.channels import Channel, RefusedChannel, Subscriber
 from lib.paper.account import PaperAccount
 from lib.paper.orders import PaperOrders
-from lib.platform import AnalysisStores, Platform, TradingParts
+from lib.platform import Platform, TradingParts
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.stores import MarketFacts
 from lib.ports import BookSource, Clock, SystemClock
 from lib.settings import SIMULATOR, AccountSettings, ChannelSettings, Settings, load_settings
+
+if TYPE_CHECKING:
+    from lib.analysis_stores import AnalysisStores
+    from lib.archive.stores import Archive
 
 
 @asynccontextmanager
@@ -107,7 +98,6 @@ async def open_platform(
             notifications=NotificationStore(engine),
             subscribers=make_subscribers(settings, clock),
             feeds=feeds,
-            analysis=_make_analysis(engine),
             trading=TradingParts(
                 orders=DatabaseOrders(engine),
                 plans=DatabasePlans(engine),
@@ -116,36 +106,27 @@ async def open_platform(
                 findings=DatabaseFindings(engine),
                 venues={name: _open_orders(one) for name, one in accounts.items()},
             ),
-            archive=Archive(DatabaseArchive(engine), make_archive_folder(settings)),
+            choose_analysis=partial(_choose_analysis, engine),
+            choose_archive=partial(_choose_archive, engine, settings),
         )
 
 
-def make_archive_folder(settings: Settings) -> FsspecFolder:
-    """Return the archive's folder, which is one of its own for each exchange; it is opened when it is used."""
-    return FsspecFolder(f"{settings.archive_place.rstrip('/')}/{name_source(settings.market_source)}")
+def _choose_analysis(engine: Engine) -> AnalysisStores:
+    from lib.wiring_later import make_analysis  # not for the five-minute chain
+
+    return make_analysis(engine)
+
+
+def _choose_archive(engine: Engine, settings: Settings) -> Archive:
+    from lib.wiring_later import make_archive  # as above
+
+    return make_archive(engine, settings)
 
 
 def _open_orders(account: PaperAccount | BinanceAccount) -> OrderVenue:
     if isinstance(account, PaperAccount):
         return PaperOrders(account)
     return BinanceOrders(account.link, account.account)
-
-
-def _make_analysis(engine: Engine) -> AnalysisStores:
-    return AnalysisStores(
-        history=DatabaseHistory(engine),
-        indicators=DatabaseIndicators(engine),
-        strategies=DatabaseStrategies(engine),
-        signals=DatabaseSignals(engine),
-        balances=DatabaseBalances(engine),
-        states=DatabaseStates(engine),
-        equity=DatabaseEquity(engine),
-        performance=DatabasePerformance(engine),
-        reports=DatabaseReports(engine),
-        risk=DatabaseRisk(engine),
-        news=DatabaseNews(engine),
-        sentiment=DatabaseNews(engine),
-    )
 
 
 def venue_of(settings: Settings) -> Venue:

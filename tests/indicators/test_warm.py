@@ -15,6 +15,7 @@ import lib
 from lib.indicators import kernels
 
 HEAVY = ("numba", "llvmlite", "matplotlib", "pyarrow", "talib", "ta")
+NOT_YET = ("numpy", "pandas", "feedparser", "jinja2", "lib.wiring_later")
 COUNT_COMPILED = """
 import json, sys
 from lib.indicators import kernels, series_kernels, warm
@@ -36,12 +37,19 @@ def run(code: str, **environment: str) -> str:
 
 
 def test_what_the_five_minute_chain_imports_is_free_of_what_it_does_not_need() -> None:
-    imported = run(
-        "import json, sys, flows.market, lib.platform, lib.wiring, lib.indicators.refresh, "
-        "lib.adapters.database.indicators, lib.adapters.database.history\n"
-        f"print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"
-    )
-    assert json.loads(imported.splitlines()[-1]) == []
+    assert find_imported("flows.market, lib.platform, lib.wiring", (*HEAVY, *NOT_YET)) == []
+
+
+def test_what_refreshes_indicators_imports_no_kernel_before_there_is_work() -> None:
+    refreshing = "lib.indicators.refresh, lib.adapters.database.indicators, lib.adapters.database.history"
+    assert find_imported(refreshing, HEAVY) == []
+
+
+def find_imported(modules: str, of: tuple[str, ...]) -> list[str]:
+    """Return which of some packages a new process has after importing modules."""
+    code = f"import json, sys, {modules}\nprint(json.dumps([name for name in {of!r} if name in sys.modules]))"
+    imported: list[str] = json.loads(run(code).splitlines()[-1])
+    return imported
 
 
 def test_the_next_process_compiles_nothing(tmp_path: Path) -> None:

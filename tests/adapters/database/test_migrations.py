@@ -14,7 +14,7 @@ from sqlmodel import SQLModel
 from lib.adapters.database import migrate, tables
 from lib.adapters.database.engine import make_engine
 
-assert tables.__all__  # importing them fills the metadata
+tables.load_all()
 REVISIONS = [one.revision for one in ScriptDirectory.from_config(migrate.configure("")).walk_revisions()]
 COLUMNS = """
     SELECT table_name, column_name, data_type, is_nullable, coalesce(column_default, '') FROM information_schema.columns

@@ -14,7 +14,7 @@ MIGRATION_LOCK = 0x464B53  # "FKS"
 
 def run() -> None:
     """Upgrade or downgrade the database named by the configuration."""
-    assert tables.__all__ is not None  # importing them fills the metadata
+    tables.load_all()
     engine = make_engine(context.config.attributes["url"])
     with engine.connect() as connection:
         context.configure(

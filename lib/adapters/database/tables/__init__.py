@@ -1,39 +1,12 @@
-"""Every table; importing this package fills `SQLModel.metadata`."""
+"""Every table; `load_all` fills `SQLModel.metadata`. A module of tables is imported only by what uses it."""
 
-from lib.adapters.database.tables import (
-    archive,
-    balances,
-    exchange,
-    indicators,
-    market,
-    news,
-    notifications,
-    orders,
-    paper,
-    performance,
-    portfolio,
-    rebalancing,
-    reconciliation,
-    risk,
-    strategies,
-    tickets,
-)
+from __future__ import annotations
 
-__all__ = [
-    "archive",
-    "balances",
-    "exchange",
-    "indicators",
-    "market",
-    "news",
-    "notifications",
-    "orders",
-    "paper",
-    "performance",
-    "portfolio",
-    "rebalancing",
-    "reconciliation",
-    "risk",
-    "strategies",
-    "tickets",
-]
+import pkgutil
+from importlib import import_module
+
+
+def load_all() -> None:
+    """Import every module of tables, for the migrations and for who looks at the whole metadata."""
+    for module in pkgutil.iter_modules(__path__):
+        import_module(f"{__name__}.{module.name}")
