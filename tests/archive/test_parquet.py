@@ -39,6 +39,7 @@ ANY_INDICATORS = rows_of(
 )
 
 
+@settings(deadline=None)
 @given(rows=ANY_CANDLES)
 def test_every_float_integer_null_and_nan_comes_back_as_it_was(rows: list[tuple[Any, ...]]) -> None:
     assert is_same(decode(BTC, encode(BTC, rows)), rows)
