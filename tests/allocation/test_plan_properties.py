@@ -63,7 +63,7 @@ def execute(portfolio: Portfolio, plan: RebalancePlan) -> Portfolio:
 
 
 @given(markets(), rules())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_plan_can_be_executed_and_leaves_nothing_to_plan(
     market: tuple[Portfolio, dict[str, Listing]], given_rules: RebalanceRules
 ) -> None:
@@ -90,7 +90,7 @@ def test_a_plan_can_be_executed_and_leaves_nothing_to_plan(
 
 
 @given(markets(), rules())
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_what_is_traded_ends_within_a_step_of_its_target_unless_its_leg_says_why_not(
     market: tuple[Portfolio, dict[str, Listing]], given_rules: RebalanceRules
 ) -> None:
@@ -109,7 +109,7 @@ def test_what_is_traded_ends_within_a_step_of_its_target_unless_its_leg_says_why
 
 
 @given(markets(), rules())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_where_all_can_be_traded_the_account_is_at_its_target(
     market: tuple[Portfolio, dict[str, Listing]], given_rules: RebalanceRules
 ) -> None:
@@ -133,7 +133,7 @@ def test_where_all_can_be_traded_the_account_is_at_its_target(
 
 
 @given(markets(), rules())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_the_same_account_gives_the_same_plan_whatever_the_order(
     market: tuple[Portfolio, dict[str, Listing]], given_rules: RebalanceRules
 ) -> None:

@@ -45,7 +45,7 @@ def test_every_float_integer_null_and_nan_comes_back_as_it_was(rows: list[tuple[
     assert is_same(decode(BTC, encode(BTC, rows)), rows)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=ANY_INDICATORS)
 def test_any_rows_come_back_from_the_archive_as_the_database_had_them(
     empty_room: Room, rows: list[tuple[Any, ...]]
@@ -61,7 +61,7 @@ def test_any_rows_come_back_from_the_archive_as_the_database_had_them(
     assert is_same(room.rows("indicators"), before)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows_of(POSSIBLE, POSSIBLE, st.none() | POSSIBLE, st.none() | st.integers(0, 2**63 - 1)))
 def test_any_possible_candles_come_back_too(empty_room: Room, rows: list[tuple[Any, ...]]) -> None:
     room = empty_room

@@ -187,7 +187,7 @@ def test_what_cannot_be_computed_is_refused() -> None:
 
 PRICES = st.floats(min_value=1e-6, max_value=1e6) | st.just(NAN) | st.sampled_from([1.0, 2.0])
 SERIES = arrays(np.float64, st.tuples(st.just(2), st.integers(0, 60)), elements=PRICES)
-PROPERTY = settings(max_examples=60, deadline=None)
+PROPERTY = settings(max_examples=60)
 
 
 @EACH

@@ -360,7 +360,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(begin=st.sampled_from([5, 150, 900]), steps=STEPS)
 def test_whatever_happens_to_the_candles_the_rows_are_those_of_everything(
     engine: Engine, begin: int, steps: list[tuple[str, int, int]]

@@ -37,7 +37,7 @@ def check_prefix(whole: Simulation, part: Simulation, end: int) -> None:
 
 
 @every_strategy
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(data=st.data(), seed=st.integers(0, 10**6), end=st.integers(350, 699), gaps=st.sampled_from([0.0, 0.1]))
 def test_results_on_a_prefix_are_the_prefix_of_the_results(
     strategy: type[Strategy], data: st.DataObject, seed: int, end: int, gaps: float
@@ -50,7 +50,7 @@ def test_results_on_a_prefix_are_the_prefix_of_the_results(
     check_prefix(whole, part, end)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 10**6),
     symbols=st.integers(1, 5),
@@ -79,7 +79,7 @@ def test_the_account_ends_with_what_its_trades_earned(seed: int, symbols: int, g
     assert again.equity.tobytes() == done.equity.tobytes()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6), end=st.integers(2, 300))
 def test_a_portfolio_on_a_prefix_is_the_prefix_of_the_portfolio(seed: int, end: int) -> None:
     candles = make_walk(4, 300, seed=seed, gaps=0.1, volatility=0.02)
@@ -89,7 +89,7 @@ def test_a_portfolio_on_a_prefix_is_the_prefix_of_the_portfolio(seed: int, end: 
     check_prefix(whole, part, end)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     cash=st.integers(100, 10**6),
     distance=st.floats(0.05, 50),

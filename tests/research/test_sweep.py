@@ -51,7 +51,7 @@ def check_same(
 
 
 @every_strategy
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(
     data=st.data(),
     seed=st.integers(0, 10**6),

@@ -163,5 +163,5 @@ class TradingMachine(RuleBasedStateMachine):
                 assert order.executed_quote <= order.quote_quantity
 
 
-TradingMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+TradingMachine.TestCase.settings = settings(max_examples=60, stateful_step_count=40)
 test_any_sequence_of_orders_keeps_the_books = TradingMachine.TestCase

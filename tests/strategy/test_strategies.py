@@ -30,7 +30,7 @@ def decide(strategy: Strategy, *arguments: Any, **named: Any) -> Decisions:
 
 
 @every_strategy
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), seed=st.integers(0, 10**6), end=st.integers(1, 599), gaps=st.sampled_from([0.0, 0.1]))
 def test_results_on_a_prefix_are_the_prefix_of_the_results(
     strategy: type[Strategy], data: st.DataObject, seed: int, end: int, gaps: float
@@ -44,7 +44,7 @@ def test_results_on_a_prefix_are_the_prefix_of_the_results(
 
 
 @every_strategy
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data(), seed=st.integers(0, 10**6))
 def test_as_many_candles_as_the_lookback_decide_like_the_whole_history(
     strategy: type[Strategy], data: st.DataObject, seed: int

@@ -76,7 +76,7 @@ rows = st.lists(
 
 @WRITERS
 @given(rows=rows)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_every_value_comes_back_to_the_last_bit(engine: Engine, write: Any, rows: list[tuple[Any, ...]]) -> None:
     with engine.begin() as connection:
         connection.execute(text("TRUNCATE samples"))

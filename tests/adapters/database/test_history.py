@@ -99,7 +99,7 @@ def test_a_database_that_is_not_there_is_an_error_to_retry() -> None:
         DatabaseHistory(engine).load_matrix(["BTC/USDT"], "1h", hour(0), hour(1))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(
         st.tuples(st.sampled_from(["Ä/USDT", "B'/USDT"]), st.sampled_from(["5m", "1h"]), st.integers(0, 30)),
