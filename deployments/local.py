@@ -21,6 +21,7 @@ from lib.notifications.messages import Severity
 from lib.settings import PROJECT_ROOT, Settings
 
 UNWATCHED = "Nothing watches stop losses, and nobody is alerted, until the next `fks up`."
+RESTART = "run `fks up` there; until then watch your positions on the exchange."
 # Ctrl-C and `fks stop` come from a person who sees what happens; these come from elsewhere, so people are told.
 SIGNS = {
     signal.SIGINT: "",
@@ -128,7 +129,7 @@ def tell_people(stack: Stack, reason: str) -> None:
     """Tell the operator's channels that the stack stops: its own alarms stop with it."""
     channels = stack.settings.channels
     for name in choose_channels(channels, Severity.URGENT):
-        text = f"{reason}\n{UNWATCHED}"
+        text = f"{reason}\n{UNWATCHED}\nWhat to do: {RESTART}"
         refused = send_alert(channels[name].url.get_secret_value(), "🛑 The FKS stack stops", text)
         stack.display.note(f"{name} was told." if refused is None else f"{name} could not be told: {refused}")
 

@@ -21,7 +21,11 @@ def write_incomplete(result: ArchiveResult, at: datetime) -> Message:
     lines = [f"{item.name}: {item.detail}" for item in failed[:MOST_LINES]]
     if rest := failed[MOST_LINES:]:
         lines.append(f"And {len(rest)} more, in the run's artifact.")
-    lines.append("Nothing was lost: what could not be archived is still stored, and is tried again every night.")
+    lines.append(
+        "Nothing was lost: what could not be archived is still stored, and is tried again every night.\n"
+        "What to do: mend what the lines above name; when they name nothing that you can mend, see whether the next "
+        "night passes."
+    )
     return compose(
         MessageType.OPERATIONS,
         Severity.WARNING,

@@ -42,14 +42,14 @@ def write_ended(plan: StoredPlan, how: str, why: str, now: datetime) -> Message:
         why: In full.
         now: UTC.
     """
-    lines = [why, "Nothing was traded. What to do: run rebalance-portfolio with execute off for a new plan."]
+    lines = [why, "Nothing was traded.", "What to do: run rebalance-portfolio with execute off for a new plan."]
     headline = f"Rebalancing {how} ({plan.account})"
     return _compose(Severity.WARNING, headline, [f"{plan.name}:", *lines], f"end:{plan.account}:{plan.plan_id}", now)
 
 
 def write_refused(account: str, why: str, run: str, now: datetime) -> Message:
     """Return the message that a run was refused; a plan that it was about stays as it is."""
-    lines = [why, "This run traded nothing."]
+    lines = [why, "This run traded nothing.", "What to do: mend what is named above, then start the run again."]
     return _compose(Severity.WARNING, f"Rebalancing refused ({account})", lines, f"refused:{account}:{run}", now)
 
 

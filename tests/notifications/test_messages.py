@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +12,8 @@ from lib.notifications.cleaning import clean_text, neutralise_mentions
 from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment, MessageType, Severity
 from lib.notifications.texts import FAMILIES, write_import_failed, write_note
 from tests.notifications.samples import NOON, make_message
+
+LIB = Path(__file__).parents[2] / "lib"
 
 
 @pytest.mark.parametrize(
@@ -53,6 +57,14 @@ def test_mentions_are_read_but_call_nobody() -> None:
 
 def test_every_type_has_its_emoji() -> None:
     assert set(FAMILIES) == set(MessageType)
+
+
+def test_every_room_that_tells_people_something_tells_them_what_to_do() -> None:
+    writers = [path for path in LIB.rglob("*.py") if re.search(r"import .*\bcompose\b", path.read_text())]
+    silent = {path.relative_to(LIB).as_posix() for path in writers if "What to do:" not in path.read_text()}
+
+    assert len(writers) > 8
+    assert silent == {"reporting/message.py"}  # a report lists what needs attention
 
 
 def test_a_note_takes_its_first_line_as_title() -> None:
