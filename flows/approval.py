@@ -7,8 +7,10 @@ from datetime import timedelta
 from typing import TypeVar
 
 from prefect import get_client, runtime
+from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
+from pydantic import ValidationError
 
 from lib.execution.approval import ApprovalForm
 
@@ -24,28 +26,35 @@ async def ask(form: type[F], text: str, within: timedelta) -> F:
     ended and is retried by hand asks anew. Call it in a flow, not in a task: all before it is run again.
 
     Args:
-        form: Its fields are checked by the server when it is sent, and again here.
+        form: Its fields are checked by the server when it is sent, and again here; what only the form itself can
+            refuse is asked once more.
         text: What is to be decided on, in Markdown; shown above the form.
         within: How long to wait for an answer.
-
-    Raises:
-        ValidationError: A value that only the form's own checks could refuse.
     """
-    shown = RunInput.subclass_from_base_model_type(form).with_initial_data(description=text)
-    key = await _find_key()
-    sent = await asuspend_flow_run(wait_for_input=shown, timeout=int(within.total_seconds()), key=key)
-    assert sent is not None
+    async with get_client() as client:
+        run = await client.read_flow_run(runtime.flow_run.id)
+    new_key = f"{KEY}-{run.run_count}"
+    try:
+        sent = await _suspend(form, text, within, _find_asked(run) or new_key)
+    except ValidationError as error:
+        logger.warning("The answer cannot be used: %s", error)
+        sent = await _suspend(form, f"{text}\n\n**The last answer cannot be used:** {error}", within, new_key)
     answer = form.model_validate(sent.model_dump())
     logger.info("%s: %s. %s", answer.approved_by, answer.decision, answer.note)
     return answer
 
 
-async def _find_key() -> str:
-    """Return the key of the form that this run has sent out, or a new one.
+async def _suspend(form: type[F], text: str, within: timedelta, key: str) -> RunInput:
+    shown = RunInput.subclass_from_base_model_type(form).with_initial_data(description=text)
+    sent = await asuspend_flow_run(wait_for_input=shown, timeout=int(within.total_seconds()), key=key)
+    assert sent is not None
+    return sent
+
+
+def _find_asked(run: FlowRun) -> str | None:
+    """Return the key of the newest form that this run has sent out, if any.
 
     The server forgets the keys when an ended run is retried, but not the old form and its answer.
     """
-    async with get_client() as client:
-        run = await client.read_flow_run(runtime.flow_run.id)
-    asked = [key for key in run.empirical_policy.pause_keys or () if key.startswith(KEY)]
-    return asked[0] if asked else f"{KEY}-{run.run_count}"
+    asked = [key for key in run.empirical_policy.pause_keys or () if key.startswith(f"{KEY}-")]
+    return max(asked, key=lambda key: int(key.removeprefix(f"{KEY}-")), default=None)

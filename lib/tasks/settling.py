@@ -9,7 +9,7 @@ from datetime import timedelta
 from lib.errors import AccountBusy, FksError, OrderNotSent
 from lib.execution import settling
 from lib.execution.dealing import learn_unfinished
-from lib.execution.orders import OrderIntent
+from lib.execution.orders import OrderIntent, OrderState
 from lib.execution.placing import PlacingRules, open_placing
 from lib.platform import Platform
 from lib.results import Item
@@ -25,7 +25,7 @@ async def settle_tickets(platform: Platform, account: str) -> tuple[Item, ...]:
     """
     tickets = platform.trading.tickets
     unsettled = await asyncio.to_thread(tickets.load_unsettled, account)
-    if any(not one.order.state.is_final for one in unsettled):
+    if any(not one.order.state.is_final and one.order.state is not OrderState.NEW for one in unsettled):
         await _look_up(platform, account)
         unsettled = await asyncio.to_thread(tickets.load_unsettled, account)
     if not unsettled:

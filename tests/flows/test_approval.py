@@ -49,6 +49,9 @@ async def test_a_run_waits_for_the_form_and_goes_on_with_the_answer(run: FlowRun
     refused = await answer(run, approved_by="Ada", decision="perhaps")
     assert refused.status is SetStateStatus.REJECT
 
+    await answer(run, approved_by="  ", decision="approved")  # which only the form itself can refuse
+    assert (await execute(asks, await read_run(run.id))).name == "Suspended"
+
     taken = await answer(run, approved_by="Ada", decision="approved", max_slippage_pct=0.5)
     assert taken.status is SetStateStatus.ACCEPT
     state = await execute(asks, await read_run(run.id))

@@ -1,0 +1,143 @@
+"""Exits: stored with the alarm, one at a time, given up or tried again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import Row
+
+from lib.errors import OrderRefused
+from lib.execution.tickets import make_ticket_id
+from lib.platform import Platform
+from lib.portfolio.alarms import AlarmKind
+from lib.portfolio.exits import Exit, ExitPolicy, ExitState
+from lib.portfolio.stops import check_stop_loss
+from lib.tasks import exits
+from tests.orders.conftest import OrderDesk
+
+SYMBOL = "SOL/USDT"
+
+
+class Later:
+    """A clock that is ahead."""
+
+    def __init__(self, platform: Platform, minutes: int) -> None:
+        self._platform, self._ahead = platform, timedelta(minutes=minutes)
+
+    def now(self) -> datetime:
+        return self._platform.clock.now() + self._ahead
+
+
+def check(desk: OrderDesk, policy: ExitPolicy, price_ratio: str, *, minutes: int = 0) -> None:
+    """Check limits of 90 and 110 % of the price it had, at another price."""
+    clock = Later(desk.platform, minutes)
+    desk.world.query(
+        "UPDATE positions SET stop_loss = 90, take_profit = 110, price = :price, price_at = :at WHERE symbol = :symbol",
+        price=Decimal(100) * Decimal(price_ratio),
+        at=clock.now(),
+        symbol=SYMBOL,
+    )
+    check_stop_loss(
+        account="demo",
+        store=desk.platform.portfolio,
+        clock=clock,
+        max_age=timedelta(hours=1),
+        realert=timedelta(minutes=30),
+        policies={AlarmKind.STOP_LOSS: policy, AlarmKind.TAKE_PROFIT: policy},
+    )
+
+
+def list_exits(desk: OrderDesk) -> list[Row[tuple[str, ...]]]:
+    return desk.world.query("SELECT kind, policy, state FROM position_exits WHERE symbol = :s ORDER BY 1", s=SYMBOL)
+
+
+async def find_open(desk: OrderDesk) -> Exit:
+    (found,) = [one for one in await exits.load_open_exits(desk.platform) if one.symbol == SYMBOL]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("policy", "wanted"),
+    [
+        (ExitPolicy.ALERT, []),
+        (ExitPolicy.APPROVE, [("stop_loss", "approve", "wanted")]),
+        (ExitPolicy.EXIT, [("stop_loss", "exit", "wanted")]),
+    ],
+)
+async def test_a_crossing_is_wanted_once_however_often_the_price_is_below(
+    orders_desk: OrderDesk, policy: ExitPolicy, wanted: list[tuple[str, ...]]
+) -> None:
+    for minutes, ratio in ((0, "0.89"), (5, "0.85"), (40, "0.85"), (45, "0.901"), (50, "0.89"), (100, "1.2")):
+        check(orders_desk, policy, ratio, minutes=minutes)
+    assert list_exits(orders_desk) == wanted
+
+
+async def test_a_take_profit_is_wanted_by_its_own_policy(orders_desk: OrderDesk) -> None:
+    check(orders_desk, ExitPolicy.EXIT, "1.11")
+    assert list_exits(orders_desk) == [("take_profit", "exit", "wanted")]
+
+
+async def test_a_price_that_flaps_asks_nobody_again_but_is_sold_by_a_policy_that_exits(orders_desk: OrderDesk) -> None:
+    for policy, again in ((ExitPolicy.APPROVE, 0), (ExitPolicy.EXIT, 1)):
+        orders_desk.world.query("TRUNCATE position_exits, position_alarms, order_tickets")
+        check(orders_desk, policy, "0.89")
+        known = await find_open(orders_desk)
+        state = ExitState.REJECTED if policy is ExitPolicy.APPROVE else ExitState.VOID
+        orders_desk.platform.trading.exits.end(known, state, note="", now=known.wanted_at)
+        check(orders_desk, policy, "0.901", minutes=5)
+        check(orders_desk, policy, "0.89", minutes=10)
+        assert len(await exits.load_open_exits(orders_desk.platform)) == again
+
+
+async def test_an_exit_ends_by_what_became_of_its_run(orders_desk: OrderDesk) -> None:
+    platform = orders_desk.platform
+    check(orders_desk, ExitPolicy.APPROVE, "0.89")
+    wanted = await find_open(orders_desk)
+    assert await exits.find_obstacle(platform, wanted) == "the account's policy is alert now"
+    await exits.begin_exit(platform, wanted, "run-1")
+    await exits.begin_exit(platform, wanted, "run-2")  # who comes second changes nothing
+    started = await find_open(orders_desk)
+    assert (started.state, started.attempts, started.run) == (ExitState.STARTED, 1, "run-1")
+
+    crashed = await exits.take_over(platform, started, cancelled=False, crashed=True)
+    assert (crashed.state, crashed.next_key) == (ExitState.WANTED, wanted.next_key.replace("attempt 1", "attempt 2"))
+    await exits.begin_exit(platform, crashed, "run-3")
+    review = await orders_desk.close("run-3", exit_id=wanted.exit_id)
+    assert review.asks and review.ticket is not None
+    assert review.ticket.client_order_id == make_ticket_id("demo", "run-3")
+    silent = await exits.take_over(platform, await find_open(orders_desk), cancelled=False, crashed=False)
+    assert (silent.state, silent.note) == (ExitState.REJECTED, "nobody approved it in time")
+    with pytest.raises(OrderRefused, match="is rejected"):
+        await orders_desk.close("run-4", exit_id=wanted.exit_id)
+
+
+async def test_an_exit_that_is_cancelled_by_hand_is_not_tried_again(orders_desk: OrderDesk) -> None:
+    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    await exits.begin_exit(orders_desk.platform, await find_open(orders_desk), "run-1")
+    ended = await exits.take_over(orders_desk.platform, await find_open(orders_desk), cancelled=True, crashed=False)
+    assert ended.state is ExitState.REJECTED
+
+
+async def test_a_failure_is_told_every_half_hour_while_it_lasts(orders_desk: OrderDesk) -> None:
+    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    known = await find_open(orders_desk)
+    start = orders_desk.platform.clock.now().replace(minute=1)
+    for minutes in (0, 5, 10, 30, 35):
+        ahead = replace(orders_desk.platform, clock=Fixed(start + timedelta(minutes=minutes)))
+        result = await exits.settle_exit(ahead, known.exit_id, sold_all=False, rejected="", error="Trading is halted.")
+        assert result.counts["exits wanted"] == 1
+    told = orders_desk.told("Not sold")
+    assert len(told) == 2 and "Trading is halted" in told[0] and "next chain tries again" in told[0]
+
+
+class Fixed:
+    """A clock that stands."""
+
+    def __init__(self, at: datetime) -> None:
+        self._at = at
+
+    def now(self) -> datetime:
+        return self._at
