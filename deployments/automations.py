@@ -13,41 +13,36 @@ from uuid import UUID
 
 from prefect.client.orchestration import PrefectClient
 from prefect.client.schemas.objects import StateType
-from prefect.events.actions import ActionTypes, ChangeFlowRunState, DoNothing, SendNotification
-from prefect.events.schemas.automations import Automation, AutomationCore, EventTrigger, Posture, SequenceTrigger
-from prefect.events.schemas.events import ResourceSpecification
+from prefect.events.actions import ChangeFlowRunState
+from prefect.events.schemas.automations import (
+    Automation,
+    AutomationCore,
+    EventTrigger,
+    Posture,
+)
 
 from deployments.environment import HEARTBEAT_SECONDS
+from deployments.recoveries import plan_recovery, plan_return
 from deployments.specification import DEAD_MANS_SWITCH, TAG, DeploymentSpec, PrefectFile
-
-DONE = {"prefect.flow-run.Completed", "prefect.flow-run.Partial"}
-BROKEN = {"prefect.flow-run.Failed", "prefect.flow-run.Crashed", "prefect.flow-run.TimedOut"}
-HEARTBEAT = "prefect.flow-run.heartbeat"
-PENDING = "prefect.flow-run.Pending"
-RUNNING = "prefect.flow-run.Running"
-# After these no heartbeat is due; a suspended run has no process until it is resumed.
-RESTING = (
-    BROKEN
-    | DONE
-    | {
-        "prefect.flow-run.Skipped",
-        "prefect.flow-run.Cancelled",
-        "prefect.flow-run.Suspended",
-        "prefect.flow-run.Rescheduled",
-        "prefect.flow-run.AwaitingRetry",
-    }
+from deployments.triggers import (
+    BROKEN,
+    BROKEN_RUN,
+    DONE,
+    FLOW_RUNS,
+    HEARTBEAT,
+    PENDING,
+    REMEDY,
+    RESTING,
+    RUN_PAGE,
+    RUNNING,
+    failing,
+    name_deployment,
+    name_flows,
+    tell,
 )
-BROKEN_RUN = "{{ flow.name }} ({{ flow_run.name }}): {{ flow_run.state.message }}"
-RUN_PAGE = "/runs/flow-run/{{ flow_run.id }}"
+
 INTERVALS_MISSED = 2.2  # two, and room for the run after them to take longer than the one before
 HEARTBEATS_MISSED = 3
-
-
-def _resource(labels: dict[str, str | list[str]]) -> ResourceSpecification:
-    return ResourceSpecification.model_validate(labels)
-
-
-FLOW_RUNS = _resource({"prefect.resource.id": "prefect.flow-run.*"})
 
 
 @dataclass(frozen=True)
@@ -89,12 +84,16 @@ async def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience:
     """
     scheduled = [deployment for deployment in file.deployments if deployment.schedules]
     flows = sorted({deployment.flow_name for deployment in scheduled})
+    switches = {flow: [_name_switch(one) for one in scheduled if one.flow_name == flow] for flow in flows}
+    told_of_stops_only = [channel for channel in told.urgent if channel not in told.warning]
+    critical = sorted({one.flow_name for one in scheduled if one.is_critical}) if told_of_stops_only else []
     return [
         *[await _dead_mans_switch(deployment, patience.completion, told, ui_url) for deployment in scheduled],
         _zombies(patience.heartbeat),
         _stillborn(patience.start),
         _broken_chains(flows, patience.repetition, told.warning, ui_url),
-        *(_recovery(flow, patience.repetition, told.warning, ui_url) for flow in flows),
+        *(plan_recovery(flow, switches[flow], patience.repetition, told.warning, ui_url) for flow in flows),
+        *(plan_return(flow, switches[flow], told_of_stops_only, ui_url) for flow in critical),
         _broken_runs(flows, told.warning, ui_url),
     ]
 
@@ -108,27 +107,32 @@ async def _dead_mans_switch(
     within = patience or min(pauses) * INTERVALS_MISSED
     minutes = f"{within / timedelta(minutes=1):g}"
     return AutomationCore(
-        name=f"fks: {deployment.full_name} has stopped",
+        name=_name_switch(deployment),
         description=f"Tells people when no run completed for {minutes} minutes, and again for as long as it lasts.",
         tags=[TAG, DEAD_MANS_SWITCH],
         enabled=True,
         trigger=EventTrigger(
             expect=DONE,
             match=FLOW_RUNS,
-            match_related=[_flows(flow), _deployment(deployment.name)],
+            match_related=[name_flows(flow), name_deployment(deployment.name)],
             posture=Posture.Proactive,
             threshold=1,
             within=within,
         ),
-        actions=_tell(
+        actions=tell(
             told.urgent if deployment.is_critical else told.warning,
             f"🛑 {flow} has stopped",
             f"No run of {deployment.full_name} completed in the last {minutes} minutes. "
             f"It is not done meanwhile: {deployment.description}\n"
-            f"`fks status` shows what runs, and `fks up` starts what does not. When all runs, see why its runs are "
-            f"missing, wait or fail: {ui_url}/runs",
+            f"What to do: `fks status` shows what runs, and `fks up` starts what does not. When all runs, see why its "
+            f"runs are missing, wait or fail. You are told again while this lasts, and once when it works again.\n"
+            f"{ui_url}/runs",
         ),
     )
+
+
+def _name_switch(deployment: DeploymentSpec) -> str:
+    return f"fks: {deployment.full_name} has stopped"
 
 
 def _zombies(silence: timedelta) -> AutomationCore:
@@ -193,41 +197,13 @@ def _broken_chains(
         description=f"Tells people when a scheduled chain fails, and every {minutes} minutes while it goes on failing.",
         tags=[TAG],
         enabled=True,
-        trigger=_failing(flows, repetition),
-        actions=_tell(
+        trigger=failing(flows, repetition),
+        actions=tell(
             channels,
             "⚠️ {{ flow.name }}: {{ flow_run.state.name }}",
-            f"{BROKEN_RUN}\n{ui_url}{RUN_PAGE}\n"
-            f"While it goes on failing you are told every {minutes} minutes, and once when it works again.",
+            f"{BROKEN_RUN}\nWhat to do: the next run tries again. While it goes on failing you are told every "
+            f"{minutes} minutes, and once when it works again. Then open the run: {REMEDY}\n{ui_url}{RUN_PAGE}",
         ),
-    )
-
-
-def _recovery(flow: str, repetition: timedelta, channels: Sequence[UUID], ui_url: str) -> AutomationCore:
-    done = EventTrigger(expect=DONE, match=FLOW_RUNS, match_related=_flows(flow), posture=Posture.Reactive, threshold=1)
-    return AutomationCore(
-        name=f"fks: {flow} works again",
-        description="Tells people once when a chain completes whose failure they were told of.",
-        tags=[TAG],
-        enabled=True,
-        trigger=SequenceTrigger(triggers=[_failing([flow], repetition), done], within=None),
-        actions=_tell(channels, "✅ {{ flow.name }} works again", "{{ flow_run.name }}\n" + ui_url + RUN_PAGE),
-    )
-
-
-def _failing(flows: Sequence[str], repetition: timedelta) -> EventTrigger:
-    """Fire at a flow's first failure, then once in each further `repetition` in which it fails.
-
-    The server counts by flow, in its database: starting it again repeats nothing.
-    """
-    return EventTrigger(
-        expect=BROKEN,
-        match=FLOW_RUNS,
-        match_related=_flows(*flows),
-        for_each={"related:flow:prefect.resource.id"},
-        posture=Posture.Reactive,
-        threshold=1,
-        within=repetition,
     )
 
 
@@ -240,27 +216,17 @@ def _broken_runs(scheduled: Sequence[str], channels: Sequence[UUID], ui_url: str
         trigger=EventTrigger(
             expect=BROKEN,
             match=FLOW_RUNS,
-            match_related=[_flows(f"!{flow}") for flow in scheduled],
+            match_related=[name_flows(f"!{flow}") for flow in scheduled],
             posture=Posture.Reactive,
             threshold=1,
         ),
-        actions=_tell(channels, "⚠️ {{ flow.name }}: {{ flow_run.state.name }}", f"{BROKEN_RUN}\n{ui_url}{RUN_PAGE}"),
+        actions=tell(
+            channels,
+            "⚠️ {{ flow.name }}: {{ flow_run.state.name }}",
+            f"{BROKEN_RUN}\nWhat to do: open the run: {REMEDY} Nothing repeats it; start it again if it is still "
+            f"wanted.\n{ui_url}{RUN_PAGE}",
+        ),
     )
-
-
-def _flows(*names: str) -> ResourceSpecification:
-    return _resource({"prefect.resource.role": "flow", "prefect.resource.name": list(names)})
-
-
-def _deployment(name: str) -> ResourceSpecification:
-    return _resource({"prefect.resource.role": "deployment", "prefect.resource.name": name})
-
-
-def _tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes]:
-    """Tell every channel: an automation sends once and does not retry, so one silent channel must not be the only."""
-    if not channels:
-        return [DoNothing()]
-    return [SendNotification(block_document_id=channel, subject=subject, body=body) for channel in channels]
 
 
 async def apply_automations(client: PrefectClient, planned: Sequence[AutomationCore]) -> None:

@@ -172,8 +172,8 @@ def due_at(run: dict[str, Any]) -> datetime:
     return datetime.fromisoformat(run["expected_start_time"])
 
 
-def test_people_are_told_by_the_server_itself_when_a_chain_does_not_complete(
-    applied: PrefectServer, channel: WebhookServer
+def test_people_are_told_by_the_server_itself_when_a_chain_does_not_complete_and_once_when_it_does_again(
+    applied: PrefectServer, project: Path, channel: WebhookServer
 ) -> None:
     already = len(channel.messages)
 
@@ -192,6 +192,29 @@ def test_people_are_told_by_the_server_itself_when_a_chain_does_not_complete(
         return {event["resource"]["prefect.resource.name"] for event in answer["events"]}
 
     wait_until("the firing is an event", lambda: "fks: quick/every-20-seconds has stopped" in traced())
+    recovered = count(channel, "quick works again")
+    run_quick(applied, project, False, False)
+    wait_until("its return is told", lambda: count(channel, "quick works again") > recovered)
+    newest = next(text for text in reversed(channel.contents) if "quick works again" in text)
+    assert "What to do: nothing; this is the all-clear." in newest
+    assert "http://ui/runs/flow-run/" in newest
+    assert count(channel, "quick works again") == recovered + 1
+
+
+def run_quick(applied: PrefectServer, project: Path, *broken: bool) -> None:
+    """Let the chain run, one run directly after the other."""
+    source = f"""
+import sys
+sys.path.insert(0, {str(project)!r})
+from flows.chain import quick
+for broken in {broken}:
+    quick(broken, return_state=True)
+"""
+    applied.run_python(source)
+
+
+def count(channel: WebhookServer, words: str) -> int:
+    return sum(words in text for text in channel.contents)
 
 
 def test_a_failed_run_is_reported_with_its_error(applied: PrefectServer, project: Path, channel: WebhookServer) -> None:
@@ -205,35 +228,28 @@ def test_a_failed_run_is_reported_with_its_error(applied: PrefectServer, project
 def test_a_chain_that_goes_on_failing_is_told_once_in_a_while_and_its_recovery_once(
     applied: PrefectServer, project: Path, channel: WebhookServer
 ) -> None:
+    before = {words: count(channel, words) for words in ("quick: Failed", "quick works again")}
+
     def told(words: str) -> int:
-        return sum(words in text for text in channel.contents)
+        return count(channel, words) - before[words]
 
-    def run(*broken: bool) -> None:
-        source = f"""
-import sys
-sys.path.insert(0, {str(project)!r})
-from flows.chain import quick
-for broken in {broken}:
-    quick(broken, return_state=True)
-"""
-        applied.run_python(source)
-
-    run(True, True)
+    run_quick(applied, project, True, True)
     wait_until("the first failure is told", lambda: told("quick: Failed"))
     applied.run_python(APPLY, str(project), "12")  # as the next `fks up` does: it forgets nothing
-    run(False, False)
+    run_quick(applied, project, False, False)
     wait_until("the recovery is told", lambda: told("quick works again"))
     assert told("quick: Failed") == 1
+    assert told("quick works again") == 1
     first = next(text for text in channel.contents if "quick: Failed" in text)
     assert "no candles" in first
     assert "told every 0.333333 minutes, and once when it works again" in first
 
     def is_told_again() -> bool:
-        run(True)
+        run_quick(applied, project, True)
         return told("quick: Failed") == 2
 
     wait_until("a later failure is told again", is_told_again)
-    run(False)
+    run_quick(applied, project, False)
     wait_until("its end too", lambda: told("quick works again") == 2)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import pytest
 from prefect import Flow
 from prefect.cli.deploy._models import DeploymentConfig
+from prefect.events.actions import SendNotification
 from prefect.events.schemas.automations import EventTrigger
 from prefect.flows import load_flow_from_entrypoint
 from prefect.utilities.callables import parameter_schema
@@ -120,6 +121,31 @@ async def test_every_scheduled_deployment_has_a_dead_mans_switch_of_two_interval
         assert 2 < trigger.within / await schedule.find_longest_pause() < 2.5
         assert switch.actions[0].type == ("send-notification" if spec.is_critical else "do-nothing")
         assert spec.is_critical == (spec.flow_name == "critical-path")
+
+
+async def test_who_is_told_of_stops_only_is_told_of_their_end_only_and_nobody_twice() -> None:
+    phone, team = UUID(int=1), UUID(int=2)
+    planned = await plan_automations(FILE, Told(urgent=[phone, team], warning=[team]), "http://ui", PATIENCE)
+    told = {
+        one.name: [action.block_document_id for action in one.actions if isinstance(action, SendNotification)]
+        for one in planned
+        if one.name.endswith(" again")
+    }
+    assert told.pop("fks: critical-path runs again") == [phone]
+    assert set(map(tuple, told.values())) == {(team,)}
+    flows = {spec.flow_name for spec in FILE.deployments if spec.schedules}
+    assert set(told) == {f"fks: {flow} works again" for flow in flows}
+
+
+async def test_every_message_of_the_server_says_what_to_do_and_ends_with_a_link() -> None:
+    channel = [UUID(int=1)]
+    planned = await plan_automations(FILE, Told(channel, channel), "http://ui", PATIENCE)
+    sent = [action for one in planned for action in one.actions if isinstance(action, SendNotification)]
+    assert len(sent) > 5
+    for message in sent:
+        assert message.subject[0] in "🛑⚠✅"
+        assert "What to do: " in message.body
+        assert message.body.splitlines()[-1].startswith("http://ui/runs")
 
 
 @pytest.mark.parametrize(
