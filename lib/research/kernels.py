@@ -27,7 +27,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.indicators.series_kernels import Floats, compiled
+from lib.indicators.compiling import Floats, compiled
 
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
@@ -368,21 +368,15 @@ def _hold(
     daily: Floats,
     facts: Floats,
 ) -> tuple[int, int, float, float]:
-    """Hold a position until it ends; return the bar and the day where it does, the highest equity, and the price."""
-    lowest = peak
-    bar = entered
-    while True:
-        reason, sold_at = NOTHING, 0.0
-        if bar > entered:
-            reason, sold_at = find_price_at_open(signals.opens[bar], signals.exits[bar - 1], stop, target)
-        if reason == NOTHING:
-            reason, sold_at = find_price_inside(signals.lows[bar], signals.highs[bar], stop, target)
-        if reason == NOTHING and bar == len(signals.closes) - 1:
-            reason, sold_at = END, signals.closes[bar]
-        if reason != NOTHING:
-            facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
-            return bar, day, peak, sold_at
-        equity = cash + quantity * signals.closes[bar]
+    """Hold a position until it ends; return the bar and the day where it does, the highest equity, and the price.
+
+    A candle whose open is beyond a level reaches it inside as well, and no exit is signalled where an entry is; so one
+    look at a candle tells whether it ends anything, and only the last one is gone through event by event.
+    """
+    lows, highs, closes, exits = signals.lows, signals.highs, signals.closes, signals.exits
+    last, lowest, bar = len(closes) - 1, peak, entered
+    while not (lows[bar] <= stop or highs[bar] >= target or exits[bar - 1] or bar == last):
+        equity = cash + quantity * closes[bar]
         if equity > peak:
             facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
             peak = lowest = equity
@@ -391,6 +385,11 @@ def _hold(
             daily[day] = equity
             day += 1
         bar += 1
+    facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
+    reason, sold_at = find_price_at_open(signals.opens[bar], exits[bar - 1], stop, target)
+    if reason == NOTHING:
+        reason, sold_at = find_price_inside(lows[bar], highs[bar], stop, target)
+    return bar, day, peak, sold_at if reason != NOTHING else closes[bar]
 
 
 @compiled

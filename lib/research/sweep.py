@@ -85,7 +85,7 @@ class Course:
 
     def take(self, line: Line) -> Floats:
         """Return a line's values at the places."""
-        return to_plain(line.values[self.row, self.places])
+        return np.require(line.values[self.row, self.places], np.float64, ["C"])
 
 
 def sweep(
@@ -161,7 +161,7 @@ def try_group(course: Course, members: Sequence[Strategy], rules: TradingRules) 
     opens, highs, lows, closes = course.prices
     bought_at, exits = find_signals(course, members[0])
     signals = kernels.Signals(opens, highs, lows, closes, bought_at, exits, course.day_ends)
-    atr = to_plain(course.shelf.atr(members[0].atr_period)[course.row, course.places])[course.lead :][bought_at]
+    atr = course.shelf.atr(members[0].atr_period)[course.row, course.places][course.lead :][bought_at]
     close = closes[bought_at]
     stops = np.array([close - one.stop_atr * atr for one in members])
     targets = np.array([close + one.target_atr * atr for one in members])
