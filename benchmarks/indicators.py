@@ -23,7 +23,7 @@ from benchmarks.measuring import calc_ratio, measure_paired, render_spread, show
 from benchmarks.servers import running_database
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.indicators import DatabaseIndicators
-from lib.indicators import kernels
+from lib.indicators import filling, kernels
 from lib.indicators.names import COLUMNS
 from lib.indicators.refresh import update_indicators
 from lib.indicators.warm import warm_kernels
@@ -79,6 +79,21 @@ def compute_by_talib(candles: Candles) -> FloatMatrix:
     return out
 
 
+def keep_talibs(candles: Candles) -> list[tuple[FloatMatrix, ...]]:
+    """Keep TA-Lib's arrays as they come, in no matrix, and the bands' middle as the mean of 20: its least."""
+    return [
+        (
+            talib.RSI(close, 14),
+            *talib.MACD(close, 12, 26, 9),
+            *talib.BBANDS(close, 20, 2, 2),
+            talib.ATR(high, low, close, 14),
+            *(talib.SMA(close, period) for period in (50, 200)),
+            *(talib.EMA(close, period) for period in (12, 26)),
+        )
+        for high, low, close in zip(*candles, strict=True)
+    ]
+
+
 def compute_by_ta(candles: Candles) -> FloatMatrix:
     out = np.empty((len(COLUMNS), *candles[2].shape))
     for series, values in enumerate(zip(*candles, strict=True)):
@@ -99,21 +114,19 @@ def compute_by_ta(candles: Candles) -> FloatMatrix:
 
 def _compare_sets(candles: Candles) -> None:
     few: Candles = (candles[0][:SLOW_SERIES], candles[1][:SLOW_SERIES], candles[2][:SLOW_SERIES])
-    fast: Mapping[str, Callable[[], float]] = {
-        "FKS": partial(_measure, kernels.standard, *candles),
-        "FKS, one processor": partial(_measure, _compute_alone, candles),
-        "TA-Lib": partial(_measure, compute_by_talib, candles),
+    works: Mapping[str, Callable[[], object]] = {
+        "FKS": partial(kernels.standard, *candles),
+        "FKS, one processor": partial(_compute_alone, candles),
+        "TA-Lib": partial(compute_by_talib, candles),
+        "TA-Lib, no matrix": partial(keep_talibs, candles),
     }
+    fast = {name: partial(_measure, work) for name, work in works.items()}
     times = measure_paired(fast, ROUNDS)
-    spent = measure_paired(
-        {
-            "FKS": partial(_measure_processor, kernels.standard, *candles),
-            "FKS, one processor": partial(_measure_processor, _compute_alone, candles),
-            "TA-Lib": partial(_measure_processor, compute_by_talib, candles),
-        },
-        ROUNDS,
-    )
-    slow = {"FKS": fast["FKS"], "ta": lambda: _measure(compute_by_ta, few) * SERIES / SLOW_SERIES}
+    spent = measure_paired({name: partial(_measure_processor, work) for name, work in works.items()}, ROUNDS)
+    slow: Mapping[str, Callable[[], float]] = {
+        "FKS": fast["FKS"],
+        "ta": lambda: _measure(compute_by_ta, few) * SERIES / SLOW_SERIES,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of `ta`, about pandas
         slow_times = measure_paired(slow, SLOW_ROUNDS)
@@ -135,7 +148,7 @@ def _compare_sets(candles: Candles) -> None:
 
 def _compute_alone(candles: Candles) -> list[Mapping[str, FloatMatrix]]:
     """Compute in parts that are too small for threads, and keep them."""
-    step = kernels.LARGE // CANDLES
+    step = filling.LARGE // CANDLES
     return [kernels.standard(*(matrix[begin : begin + step] for matrix in candles)) for begin in range(0, SERIES, step)]
 
 

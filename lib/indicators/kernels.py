@@ -19,24 +19,21 @@ Raises ValueError in all of them: a period below 1, or inputs of different shape
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from lib.indicators import series_kernels as series
+from lib.indicators import window_kernels as windows
+from lib.indicators.compiling import Floats, compiled
+from lib.indicators.filling import fill_parts, make_room
 from lib.indicators.names import COLUMNS
-from lib.indicators.series_kernels import Floats, compiled
 from lib.market.matrix import FloatMatrix
 
 Places = NDArray[np.int64]
 
 ABSURD = 1e100
-LARGE = 100_000  # cells from which threads pay
-PART = 25_000  # cells that a thread takes at a time, so that one that is held up keeps little back
 
 
 def sma(values: ArrayLike, period: int) -> FloatMatrix:
@@ -117,34 +114,9 @@ def _run(
     if any(isinstance(parameter, int) and parameter < 1 for parameter in parameters):
         raise ValueError(f"Expected periods of 1 or more, was {parameters}.")
     # The outputs of a series lie side by side, so that memory that is new is still in the cache when it is filled.
-    out = np.empty((shape[0], outputs, shape[1]))
-    _fill_parts(lambda begin, end: kernel(*inputs, out, begin, end, *parameters), *shape)
+    out = make_room(shape[0], outputs, shape[1])
+    fill_parts(lambda begin, end: kernel(*inputs, out, begin, end, *parameters), *shape)
     return [out[:, output] for output in range(outputs)]
-
-
-def _fill_parts(fill: Callable[[int, int], None], symbols: int, bars: int) -> None:
-    """Call `fill` for all symbols, part by part and in several threads where that pays.
-
-    The calling thread works as well, and whoever is free takes the next part: where the other processors are busy with
-    other work, it does most of it.
-    """
-    if symbols * bars < LARGE or symbols == 1:
-        fill(0, symbols)
-        return
-    parts = min(symbols, symbols * bars // PART)
-    limits = np.linspace(0, symbols, parts + 1).astype(int).tolist()
-    waiting = iter(list(pairwise(limits)))  # each is taken once, whoever asks
-
-    def work() -> None:
-        for begin, end in waiting:
-            fill(begin, end)
-
-    helpers = min(os.cpu_count() or 1, parts) - 1
-    with ThreadPoolExecutor(max(1, helpers)) as pool:
-        jobs = [pool.submit(work) for _ in range(helpers)]
-        work()
-        for job in jobs:
-            job.result()
 
 
 @compiled
@@ -157,102 +129,106 @@ def _is_whole(values: Floats) -> bool:
 
 
 @compiled
-def _gather(values: Floats, row: int, dense: Floats, places: Places) -> int:
-    """Copy a row's values that are there to the front of `dense`; return how many."""
-    if _is_whole(values[row]):
-        series.copy(values[row], dense)
-        return len(places)
+def _gather(values: Floats, dense: Floats, places: Places) -> Floats:
+    """Return the values that are there: those given, or from the front of `dense`, then with their bars in `places`."""
+    if _is_whole(values):
+        return values
     count = 0
-    for bar in range(values.shape[1]):
-        if abs(values[row, bar]) < ABSURD:
-            dense[count] = values[row, bar]
+    for bar in range(values.shape[0]):
+        if abs(values[bar]) < ABSURD:
+            dense[count] = values[bar]
             places[count] = bar
             count += 1
-    return count
+    return dense[:count]
 
 
 @compiled
-def _gather_candles(high: Floats, low: Floats, close: Floats, row: int, dense: Floats, places: Places) -> int:
-    """Copy the candles that are wholly there to the front of `dense` (high, low, close); return how many."""
-    if _is_whole(high[row]) and _is_whole(low[row]) and _is_whole(close[row]):
-        series.copy(high[row], dense[0])
-        series.copy(low[row], dense[1])
-        series.copy(close[row], dense[2])
-        return len(places)
+def _gather_candles(
+    high: Floats, low: Floats, close: Floats, dense: Floats, places: Places
+) -> tuple[Floats, Floats, Floats]:
+    """Return the same of the candles that are wholly there."""
+    if _is_whole(high) and _is_whole(low) and _is_whole(close):
+        return high, low, close
     count = 0
-    for bar in range(close.shape[1]):
-        if abs(high[row, bar]) < ABSURD and abs(low[row, bar]) < ABSURD and abs(close[row, bar]) < ABSURD:
-            dense[0, count] = high[row, bar]
-            dense[1, count] = low[row, bar]
-            dense[2, count] = close[row, bar]
+    for bar in range(close.shape[0]):
+        if abs(high[bar]) < ABSURD and abs(low[bar]) < ABSURD and abs(close[bar]) < ABSURD:
+            dense[0, count] = high[bar]
+            dense[1, count] = low[bar]
+            dense[2, count] = close[bar]
             places[count] = bar
             count += 1
-    return count
+    return dense[0, :count], dense[1, :count], dense[2, :count]
+
+
+@compiled
+def _choose(out: Floats, room: Floats, count: int) -> Floats:
+    """Return where to write what is found: at once to its bars, unless some are missing."""
+    return out if count == out.shape[1] else room
 
 
 @compiled
 def _place(found: Floats, out: Floats, places: Places, count: int) -> None:
-    """Write the first `count` values of each output to their bars, and NaN between them.
-
-    What is found is in the cache: written at one go, it reaches the memory faster than while it is computed.
-    """
+    """Write the first `count` values of each output to their bars, and NaN between them, where it was not done."""
+    if count == out.shape[1]:
+        return
     for output in range(out.shape[0]):
-        source, target = found[output], out[output]
-        if count == target.shape[0]:
-            series.copy(source, target)
-            continue
-        series.blank(target, target.shape[0])
+        windows.blank(out[output], out.shape[1])
         for index in range(count):
-            target[places[index]] = source[index]
+            out[output, places[index]] = found[output, index]
 
 
 @compiled
 def _sma(values: Floats, out: Floats, begin: int, end: int, period: int) -> None:
     bars = values.shape[1]
-    dense, places, found, room = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars)), np.empty((2, bars))
+    dense, places, spare, room = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars)), np.empty((2, bars))
     for row in range(begin, end):
-        count = _gather(values, row, dense, places)
-        series.fill_means(dense[:count], (period,), (found[0, :count],), room)
-        _place(found, out[row], places, count)
+        x = _gather(values[row], dense, places)
+        found = _choose(out[row], spare, len(x))
+        windows.fill_means(x, (period,), (found[0, : len(x)],), room)
+        _place(found, out[row], places, len(x))
 
 
 @compiled
 def _ema(values: Floats, out: Floats, begin: int, end: int, period: int) -> None:
     bars = values.shape[1]
-    dense, places, found = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
+    dense, places, spare = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
     for row in range(begin, end):
-        count = _gather(values, row, dense, places)
-        series.fill_ema(dense[:count], 0, period, found[0, :count])
-        _place(found, out[row], places, count)
+        x = _gather(values[row], dense, places)
+        found = _choose(out[row], spare, len(x))
+        series.fill_ema(x, 0, period, found[0, : len(x)])
+        _place(found, out[row], places, len(x))
 
 
 @compiled
 def _rsi(values: Floats, out: Floats, begin: int, end: int, period: int) -> None:
     bars = values.shape[1]
-    dense, places, found = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
+    dense, places, spare = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
     for row in range(begin, end):
-        count = _gather(values, row, dense, places)
-        series.fill_rsi(dense[:count], period, found[0, :count])
-        _place(found, out[row], places, count)
+        x = _gather(values[row], dense, places)
+        found = _choose(out[row], spare, len(x))
+        series.fill_rsi(x, period, found[0, : len(x)])
+        _place(found, out[row], places, len(x))
 
 
 @compiled
 def _extreme(values: Floats, out: Floats, begin: int, end: int, period: int, sign: float) -> None:
     bars = values.shape[1]
-    dense, places, found = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
+    dense, places, spare = np.empty(bars), np.empty(bars, np.int64), np.empty((1, bars))
     for row in range(begin, end):
-        count = _gather(values, row, dense, places)
-        series.fill_extreme(dense[:count], period, sign, found[0, :count])
-        _place(found, out[row], places, count)
+        x = _gather(values[row], dense, places)
+        found = _choose(out[row], spare, len(x))
+        windows.fill_extreme(x, period, sign, found[0, : len(x)])
+        _place(found, out[row], places, len(x))
 
 
 @compiled
 def _macd(values: Floats, out: Floats, begin: int, end: int, fast: int, slow: int, signal: int) -> None:
     bars = values.shape[1]
-    dense, places, found, mean = np.empty(bars), np.empty(bars, np.int64), np.empty((3, bars)), np.empty(bars)
+    dense, places, spare, mean = np.empty(bars), np.empty(bars, np.int64), np.empty((3, bars)), np.empty(bars)
     for row in range(begin, end):
-        count = _gather(values, row, dense, places)
-        x, line, smoothed, histogram = dense[:count], found[0, :count], found[1, :count], found[2, :count]
+        x = _gather(values[row], dense, places)
+        found, count = _choose(out[row], spare, len(x)), len(x)
+        line, smoothed, histogram = found[0, :count], found[1, :count], found[2, :count]
         series.fill_ema(x, 0, slow, mean[:count])
         series.fill_macd(x, (fast, slow, signal), mean[:count], line, smoothed, histogram)
         _place(found, out[row], places, count)
@@ -261,22 +237,24 @@ def _macd(values: Floats, out: Floats, begin: int, end: int, fast: int, slow: in
 @compiled
 def _bollinger(values: Floats, out: Floats, begin: int, end: int, period: int, deviations: float) -> None:
     bars = values.shape[1]
-    dense, places, found, room = np.empty(bars), np.empty(bars, np.int64), np.empty((3, bars)), np.empty((2, bars))
+    dense, places, spare, room = np.empty(bars), np.empty(bars, np.int64), np.empty((3, bars)), np.empty((2, bars))
     for row in range(begin, end):
-        count = _gather(values, row, dense, places)
-        x, lower, middle, upper = dense[:count], found[0, :count], found[1, :count], found[2, :count]
-        series.fill_means(x, (period,), (middle,), room)
-        series.fill_bands(x, middle, period, deviations, lower, upper)
+        x = _gather(values[row], dense, places)
+        found, count = _choose(out[row], spare, len(x)), len(x)
+        lower, middle, upper = found[0, :count], found[1, :count], found[2, :count]
+        windows.fill_means(x, (period,), (middle,), room)
+        windows.fill_bands(x, middle, period, deviations, lower, upper)
         _place(found, out[row], places, count)
 
 
 @compiled
 def _atr(high: Floats, low: Floats, close: Floats, out: Floats, begin: int, end: int, period: int) -> None:
     bars = close.shape[1]
-    dense, places, found, ranges = np.empty((3, bars)), np.empty(bars, np.int64), np.empty((1, bars)), np.empty(bars)
+    dense, places, spare, ranges = np.empty((3, bars)), np.empty(bars, np.int64), np.empty((1, bars)), np.empty(bars)
     for row in range(begin, end):
-        count = _gather_candles(high, low, close, row, dense, places)
-        series.fill_atr(dense[0, :count], dense[1, :count], dense[2, :count], period, ranges, found[0, :count])
+        highs, lows, closes = _gather_candles(high[row], low[row], close[row], dense, places)
+        found, count = _choose(out[row], spare, len(closes)), len(closes)
+        series.fill_atr(highs, lows, closes, period, ranges, found[0, :count])
         _place(found, out[row], places, count)
 
 
@@ -284,8 +262,9 @@ def _atr(high: Floats, low: Floats, close: Floats, out: Floats, begin: int, end:
 def _standard(high: Floats, low: Floats, close: Floats, out: Floats, begin: int, end: int) -> None:
     bars = close.shape[1]
     dense, places = np.empty((3, bars)), np.empty(bars, np.int64)
-    found, room = np.empty((out.shape[1], bars)), np.empty((2, bars))
+    spare, room = np.empty((out.shape[1], bars)), np.empty((2, bars))
     for row in range(begin, end):
-        count = _gather_candles(high, low, close, row, dense, places)
-        series.fill_standard(dense[0, :count], dense[1, :count], dense[2, :count], room, found)
+        highs, lows, closes = _gather_candles(high[row], low[row], close[row], dense, places)
+        found, count = _choose(out[row], spare, len(closes)), len(closes)
+        series.fill_standard(highs, lows, closes, room, found)
         _place(found, out[row], places, count)

@@ -1,178 +1,18 @@
-"""Indicators of one series without gaps, compiled.
+"""Indicators that smooth, of one series without gaps, and the standard set, compiled.
 
-Each writes `out[:n]` for `x[:n]`; `out[i]` uses nothing after `x[i]`, and is NaN during the warm-up. Window sums are
-added up anew for each bar: a running sum would carry a bad tick's rounding error for ever, and would depend on where
-the series begins. Their inner loops run over bars, so that they are vectorised.
-
-`contract` lets the processor multiply and add in one step, which halves the wait of the recursions; it is the only
-liberty taken with floating point.
+Each writes `out[:n]` for `x[:n]`; `out[i]` uses nothing after `x[i]`, and is NaN during the warm-up.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any, TypeVar
-
 import numpy as np
-from numba import config, njit
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Compiled = TypeVar("Compiled", bound=Callable[..., Any])
+from lib.indicators.compiling import Floats, compiled
+from lib.indicators.window_kernels import blank, fill_bands, fill_means
 
-TILE = 256  # bars at a time, so that a window's passes stay in the first cache
 FLAT_SHARE = 1e-10  # of the price; average moves below it are what is left of moves some 180 bars ago
 NEUTRAL_RSI = 50.0
 STANDARD_BEGUN = 34  # bars after which every indicator of the standard set has begun
-
-
-def name_cache() -> str:
-    """Return the folder of compiled kernels, named after the sources of all of them.
-
-    Numba compares only a kernel's own file with what it compiled: after a change of a formula that a kernel in another
-    file calls, it would go on with the old one.
-    """
-    folder = Path(__file__).parent
-    sources = b"".join((folder / name).read_bytes() for name in ("kernels.py", "series_kernels.py"))
-    given: str = config.CACHE_DIR  # type: ignore[attr-defined]
-    parent = Path(given or folder / "__pycache__")
-    return str(parent / f"kernels-{hashlib.sha256(sources).hexdigest()[:12]}")
-
-
-config.CACHE_DIR = name_cache()  # type: ignore[attr-defined]  # numba makes its settings at import
-
-
-def compiled(function: Compiled) -> Compiled:
-    """Compile at the first call, or take what an earlier process compiled; runs without the interpreter's lock."""
-    compile_it: Any = njit(cache=True, nogil=True, fastmath={"contract"}, error_model="numpy")
-    callable_as_before: Compiled = compile_it(function)
-    return callable_as_before
-
-
-@compiled
-def blank(out: Floats, count: int) -> None:
-    """Write NaN to the first `count`."""
-    for i in range(min(count, out.shape[0])):
-        out[i] = np.nan
-
-
-@compiled
-def copy(x: Floats, out: Floats) -> None:
-    """Write `x`; a slice that is assigned takes six times as long, since it is not vectorised."""
-    for i in range(out.shape[0]):
-        out[i] = x[i]
-
-
-@compiled
-def double_sums(sums: Floats, width: int, wider: Floats) -> None:
-    """From sums of `width` values up to each bar, write those of twice as many; NaN where they do not reach back."""
-    blank(wider, width)
-    bars = max(sums.shape[0] - width, 0)
-    late, early, target = sums[sums.shape[0] - bars :], sums[:bars], wider[wider.shape[0] - bars :]
-    for i in range(bars):
-        target[i] = late[i] + early[i]
-
-
-@compiled
-def add_sums(out: Floats, sums: Floats, back: int) -> None:
-    """Add to each bar the sum up to the bar `back` before it."""
-    bars = max(out.shape[0] - back, 0)
-    target, early = out[out.shape[0] - bars :], sums[:bars]
-    for i in range(bars):
-        target[i] += early[i]
-
-
-@compiled
-def fill_means(x: Floats, periods: tuple[int, ...], outs: tuple[Floats, ...], room: Floats) -> None:
-    """Means of the last `period`, for each period.
-
-    The sum of 50 values is that of 32, and of the 16 before them, and of the 2 before those; sums of 2, 4, 8 … come
-    from each other by doubling. So there is nothing to subtract, a window's sum does not depend on where the series
-    begins, and two hundred values cost ten additions a bar.
-
-    Args:
-        x: The values.
-        periods: Which.
-        outs: For each of them.
-        room: For sums, shape (2, bars or more).
-    """
-    bars = x.shape[0]
-    largest = 0
-    for index in range(len(periods)):
-        largest = max(largest, periods[index])
-        for i in range(bars):
-            outs[index][i] = 0.0
-    width = 1
-    now, spare = room[0, :bars], room[1, :bars]
-    copy(x, now)
-    while width <= largest:
-        for index in range(len(periods)):
-            if periods[index] & width:
-                add_sums(outs[index], now, periods[index] & (width - 1))
-        double_sums(now, width, spare)
-        now, spare = spare, now
-        width *= 2
-    for index in range(len(periods)):
-        share = 1.0 / periods[index]
-        blank(outs[index], periods[index] - 1)
-        for i in range(bars):
-            outs[index][i] *= share
-
-
-@compiled
-def add_squares(out: Floats, x: Floats, mean: Floats, begin: int, period: int) -> None:
-    """The same of squared distances from `mean[i]`."""
-    bars = out.shape[0]
-    for i in range(bars):
-        out[i] = 0.0
-    whole = period - period % 4
-    for back in range(0, whole, 4):
-        a, b = x[begin - back : begin - back + bars], x[begin - back - 1 : begin - back - 1 + bars]
-        c, d = x[begin - back - 2 : begin - back - 2 + bars], x[begin - back - 3 : begin - back - 3 + bars]
-        for i in range(bars):
-            m = mean[i]
-            out[i] += ((a[i] - m) ** 2 + (b[i] - m) ** 2) + ((c[i] - m) ** 2 + (d[i] - m) ** 2)
-    for back in range(whole, period):
-        a = x[begin - back : begin - back + bars]
-        for i in range(bars):
-            out[i] += (a[i] - mean[i]) ** 2
-
-
-@compiled
-def take_extreme(out: Floats, x: Floats, sign: float) -> None:
-    """Let `x[i]` replace `out[i]` where it is larger (sign 1) or smaller (sign -1)."""
-    for i in range(out.shape[0]):
-        out[i] = x[i] if (x[i] - out[i]) * sign > 0 else out[i]
-
-
-@compiled
-def fill_bands(x: Floats, mean: Floats, period: int, deviations: float, lower: Floats, upper: Floats) -> None:
-    """Mean less and plus `deviations` population deviations of the last `period`, taken around their mean."""
-    blank(lower, period - 1)
-    blank(upper, period - 1)
-    scale = deviations / np.sqrt(float(period))
-    for begin in range(period - 1, x.shape[0], TILE):
-        end = min(begin + TILE, x.shape[0])
-        low, middle, high = lower[begin:end], mean[begin:end], upper[begin:end]
-        add_squares(high, x, middle, begin, period)
-        for i in range(high.shape[0]):
-            width = scale * np.sqrt(high[i])
-            low[i] = middle[i] - width
-            high[i] = middle[i] + width
-
-
-@compiled
-def fill_extreme(x: Floats, period: int, sign: float, out: Floats) -> None:
-    """Largest (sign 1) or smallest (sign -1) of the last `period`."""
-    blank(out, period - 1)
-    for begin in range(period - 1, x.shape[0], TILE):
-        end = min(begin + TILE, x.shape[0])
-        part = out[begin:end]
-        copy(x[begin:end], part)
-        for back in range(1, period):
-            take_extreme(part, x[begin - back : end - back], sign)
 
 
 @compiled
@@ -292,26 +132,45 @@ def fill_standard(high: Floats, low: Floats, close: Floats, room: Floats, out: F
 
 @compiled
 def fill_standard_smoothed(high: Floats, low: Floats, close: Floats, room: Floats, out: Floats) -> None:
-    """What smooths, of the standard set: each begins on its own, and then all go on together.
-
-    A step waits for the one before it, so that six series of steps side by side take hardly longer than one.
-    """
+    """What smooths, of the standard set: each begins on its own, and then all go on together."""
     bars = close.shape[0]
     begun = min(STANDARD_BEGUN, bars)
-    rsi, line, signal, histogram = out[0, :bars], out[1, :bars], out[2, :bars], out[3, :bars]
-    atr, ema_12, ema_26 = out[6, :bars], out[10, :bars], out[11, :bars]
-    x = close[:begun]
-    gain, loss = fill_rsi(x, 14, rsi[:begun])
-    fill_atr(high[:begun], low[:begun], x, 14, room, atr[:begun])
-    fill_ema(x, 0, 12, ema_12[:begun])
-    fill_ema(x, 0, 26, ema_26[:begun])
-    fast = fill_macd(x, (12, 26, 9), ema_26[:begun], line[:begun], signal[:begun], histogram[:begun])
-    if begun == bars:
-        return
+    averages = begin_smoothed(high[:begun], low[:begun], close[:begun], room, out)
+    if begun < bars:
+        go_on_smoothed(high[begun:], low[begun:], close[begun - 1 :], averages, begun, out)
+
+
+@compiled
+def begin_smoothed(high: Floats, low: Floats, close: Floats, room: Floats, out: Floats) -> tuple[float, float, float]:
+    """Return what the outputs do not show: the last average gain and loss, and the fast mean of the MACD."""
+    bars = close.shape[0]
+    ema_26 = out[11, :bars]
+    gain, loss = fill_rsi(close, 14, out[0, :bars])
+    fill_atr(high, low, close, 14, room, out[6, :bars])
+    fill_ema(close, 0, 12, out[10, :bars])
+    fill_ema(close, 0, 26, ema_26)
+    fast = fill_macd(close, (12, 26, 9), ema_26, out[1, :bars], out[2, :bars], out[3, :bars])
+    return gain, loss, fast
+
+
+@compiled
+def go_on_smoothed(
+    high: Floats, low: Floats, close: Floats, averages: tuple[float, float, float], begun: int, out: Floats
+) -> None:
+    """Go on from what was begun; `close` begins one bar before the others.
+
+    A step waits for the one before it, so that seven series of steps side by side take hardly longer than one. All that
+    is read and written begins with the loop: an index that might be negative costs a third of the time.
+    """
+    end = begun + high.shape[0]
+    rsi, line, signal, histogram = out[0, begun:end], out[1, begun:end], out[2, begun:end], out[3, begun:end]
+    atr, ema_12, ema_26 = out[6, begun:end], out[10, begun:end], out[11, begun:end]
     in_14, in_12, in_26, in_9 = 1.0 / 14.0, 2.0 / 13.0, 2.0 / 27.0, 2.0 / 10.0
-    spread, short, slow, smoothed = atr[begun - 1], ema_12[begun - 1], ema_26[begun - 1], signal[begun - 1]
-    for i in range(begun, bars):
-        price, before = close[i], close[i - 1]
+    gain, loss, fast = averages
+    spread, short, slow, smoothed = out[6, begun - 1], out[10, begun - 1], out[11, begun - 1], out[2, begun - 1]
+    before, closes = close[0], close[1:]
+    for i in range(high.shape[0]):
+        price = closes[i]
         move = price - before
         gain, loss = smooth(gain, max(move, 0.0), in_14), smooth(loss, max(-move, 0.0), in_14)
         spread = smooth(spread, to_range(high[i], low[i], before), in_14)
@@ -320,3 +179,4 @@ def fill_standard_smoothed(high: Floats, low: Floats, close: Floats, room: Float
         rsi[i] = to_rsi(gain, loss, price)
         line[i], signal[i], histogram[i] = fast - slow, smoothed, fast - slow - smoothed
         atr[i], ema_12[i], ema_26[i] = spread, short, slow
+        before = price
