@@ -12,6 +12,7 @@ from lib.archive.partitions import COLUMNS, Dataset
 from lib.market.gaps import GapState, Span
 from lib.results import Status
 from tests.archive.rooms import BTC_1H, DECEMBER, ETH_1H, FEBRUARY, JANUARY, MARCH, NOVEMBER, Room
+from tests.prefect_servers import wait_until
 
 HOUR = timedelta(hours=1)
 
@@ -43,6 +44,16 @@ def test_a_dry_run_says_what_would_go_and_touches_nothing(room: Room) -> None:
     ]
     assert result.summary == "skipped: 1,464 candles to archive"
     assert (room.rows(), room.files(), room.states()) == (before, [], [])
+
+
+def test_the_table_is_vacuumed_and_analysed_afterwards_and_only_then(room: Room) -> None:
+    counts = "SELECT vacuum_count, analyze_count FROM pg_stat_user_tables WHERE relname = 'candles'"
+    room.archive(dry_run=True)
+    assert room.query(counts) == [(0, 0)]
+    room.archive()
+    wait_until("the table was vacuumed", lambda: room.query(counts) == [(1, 1)], 20)
+    room.archive()
+    assert room.query(counts) == [(1, 1)]
 
 
 def test_a_second_run_finds_nothing_to_do(room: Room) -> None:
