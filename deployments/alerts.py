@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -35,13 +36,20 @@ def send_alert(url: str, title: str, body: str) -> str | None:
     """
     from lib.adapters.channels import make_channel  # Apprise costs half a second; few processes ever send
 
-    message = Message(MessageType.OPERATIONS, Severity.URGENT, title, body, "alert", datetime.now(UTC))
+    text, link = _split_link(body)
+    message = Message(MessageType.OPERATIONS, Severity.URGENT, title, text, "alert", datetime.now(UTC), link)
     try:
         channel = make_channel("alert", url)
     except SettingsError as error:  # the other channels are told all the same
         return str(error)
     reasons = (_send_part(channel, part) for part in render_parts(message, channel.max_characters))
     return next((reason for reason in reasons if reason), None)
+
+
+def _split_link(body: str) -> tuple[str, str | None]:
+    """Tell the link in the last line from the text: where there is room for little it is kept before the text is."""
+    text, _, last = body.rstrip().rpartition("\n")
+    return (text, last) if text.strip() and re.fullmatch(r"https?://\S+", last) else (body, None)
 
 
 def _send_part(channel: Channel, part: Part) -> str | None:

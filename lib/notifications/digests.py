@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from lib.notifications.channels import FilePlace, Subscriber
+from lib.notifications.channels import Channel, FilePlace, Subscriber
 from lib.notifications.messages import (
     LARGEST_ATTACHMENT_BYTES,
     MAX_ATTACHMENTS,
@@ -55,32 +55,35 @@ def _take(waiting: Mapping[int, Message]) -> dict[int, Message]:
 def write_digest(subscriber: Subscriber, batch: Mapping[int, Message], now: datetime) -> Message:
     """Return the one message of several, oldest first: a line or two for each; its files have all that they say.
 
-    Where a channel shows no files the whole texts are in the message itself; on one for short texts only the titles.
+    On a channel that shows no files the whole texts are in the message itself; on one for short texts only the titles.
+    The files are there all the same: a channel whose settings are wrong may show them once they are mended.
     """
     messages = list(batch.values())
     whole = "\n\n".join(_render_whole(message) for message in messages)
     first, last = messages[0].created_at, messages[-1].created_at
-    digest = Message(
-        MessageType.OPERATIONS,
-        Severity.INFO,
-        f"📬 {len(messages)} messages, {first:%Y-%m-%d %H:%M} to {_render_end(first, last)} UTC",
-        whole,
-        f"digest:{subscriber.name}:{min(batch)}:{max(batch)}",
-        now,
-    )
-    if subscriber.channel.max_characters < SHORT_CHANNEL:
-        return replace(digest, body="\n".join(message.title for message in messages))
-    if subscriber.channel.file_place is FilePlace.NOWHERE:
-        return digest
-    brief = [_render_brief(message) for message in messages]
-    todo = f"What to do: see {TEXTS} for the whole texts, each with its link."
     files = [
         replace(file, name=f"{number:02} {file.name[-97:]}")
         for number, message in enumerate(messages, 1)
         for file in message.attachments
     ]
-    texts = Attachment(TEXTS, "text/plain", whole.encode()[:LARGEST_ATTACHMENT_BYTES])
-    return replace(digest, body="\n".join([*brief, todo]), attachments=(texts, *files))
+    return Message(
+        MessageType.OPERATIONS,
+        Severity.INFO,
+        f"📬 {len(messages)} messages, {first:%Y-%m-%d %H:%M} to {_render_end(first, last)} UTC",
+        _choose_body(subscriber.channel, messages, whole),
+        f"digest:{subscriber.name}:{min(batch)}:{max(batch)}",
+        now,
+        attachments=(Attachment(TEXTS, "text/plain", whole.encode()[:LARGEST_ATTACHMENT_BYTES]), *files),
+    )
+
+
+def _choose_body(channel: Channel, messages: Sequence[Message], whole: str) -> str:
+    if channel.max_characters < SHORT_CHANNEL:
+        return "\n".join(message.title for message in messages)
+    if channel.file_place is FilePlace.NOWHERE:
+        return whole
+    todo = f"What to do: see {TEXTS} for the whole texts, each with its link."
+    return "\n".join([*(_render_brief(message) for message in messages), todo])
 
 
 def _render_end(first: datetime, last: datetime) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from deployments import alerts
@@ -57,3 +59,17 @@ def test_a_channel_that_stays_silent_is_given_up_with_its_reason(webhooks: Webho
     webhooks.down = True
     assert send_alert(webhooks.url, "Stopped", "Look at it.")
     assert webhooks.requests == 3
+
+
+def test_an_alert_on_a_phone_keeps_the_link_in_its_last_line(webhooks: WebhookServer) -> None:
+    host = webhooks.base.removeprefix("http://").removesuffix("/api/webhooks")
+    webhooks.answer_next(200, body={"result": {"status": "ok"}})
+    link = "http://127.0.0.1:4200/runs/flow-run/0190f0aa-7c1e-7b8e-9d7f-3f3f3f3f3f3f"
+
+    reason = send_alert(f"smseagle://token@{host}/+4915112345678", "⚠️ news: Failed", f"{'no news ' * 40}\n{link}")
+
+    assert reason is None
+    text = json.loads(webhooks.body)["params"]["message"]
+    assert text.startswith("news: Failed\r\nno news no news")
+    assert text.endswith(f"...\n{link}")
+    assert len(text) <= 160
