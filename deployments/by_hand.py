@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import ccxt
 
@@ -72,7 +73,8 @@ class ByHand:
     def _trade(self, symbol: str, side: str, quantity: Any) -> Trade:
         self._client.load_markets()
         amount = self._client.amount_to_precision(symbol, quantity)
-        order = self._client.create_order(symbol, "market", side, amount)["info"]
+        named = {"newClientOrderId": f"web_{uuid4().hex}"}  # as the exchange's own page names its orders
+        order = self._client.create_order(symbol, "market", side, amount, None, named)["info"]
         fees: dict[str, Decimal] = defaultdict(Decimal)
         for fill in order["fills"]:
             fees[fill["commissionAsset"]] += Decimal(fill["commission"])

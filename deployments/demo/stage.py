@@ -27,7 +27,7 @@ from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.overview import StoredSeries, load_messages, load_series
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.errors import EnvironmentRefused
-from lib.notifications.messages import Message, MessageType
+from lib.notifications.messages import Message, MessageType, Severity
 from lib.portfolio.ledger import Position
 from lib.portfolio.stores import HeldPosition
 from lib.simulator.demo_account import DEMO_KEY, DEMO_SECRET
@@ -55,6 +55,11 @@ class Books:
     fills: int
     cash: Decimal
     messages: tuple[Message, ...]
+
+    @property
+    def alarms(self) -> tuple[Message, ...]:
+        """Return the messages that are more than information."""
+        return tuple(message for message in self.messages if message.severity is not Severity.INFO)
 
     def find_messages(self, kind: MessageType) -> tuple[Message, ...]:
         """Return the messages of one type."""

@@ -82,8 +82,8 @@ def _expect_one_alert(stage: Stage, books: Books) -> None:
     ]
     stage.expect(
         "One urgent alert is recorded",
-        f"{len(urgent)} urgent alert about {SYMBOL}, {len(books.messages)} in the outbox",
-        holds=len(urgent) == len(books.messages) == 1,
+        f"{len(urgent)} urgent alert about {SYMBOL}, {len(books.alarms)} in the outbox",
+        holds=len(urgent) == len(books.alarms) == 1,
     )
 
 
@@ -91,8 +91,8 @@ def _expect_no_second_alert(stage: Stage, books: Books) -> None:
     now = _find_watched(books)
     stage.expect(
         "No second alert while it lasts",
-        f"{number(now.price)}, stop {number(now.stop)}, {len(books.messages)} in the outbox",
-        holds=now.price < now.stop and len(books.messages) == 1,
+        f"{number(now.price)}, stop {number(now.stop)}, {len(books.alarms)} in the outbox",
+        holds=now.price < now.stop and len(books.alarms) == 1,
     )
 
 
@@ -100,8 +100,8 @@ def _expect_closed(stage: Stage, after: Books) -> None:
     closed_at = after.newest[SYMBOL].closed_at
     stage.expect(
         "The position is closed, without another alert",
-        (f"at {closed_at:%H:%M:%S} UTC" if closed_at else "still open") + f", {len(after.messages)} in the outbox",
-        holds=SYMBOL not in after.held and closed_at is not None and len(after.messages) == 1,
+        (f"at {closed_at:%H:%M:%S} UTC" if closed_at else "still open") + f", {len(after.alarms)} in the outbox",
+        holds=SYMBOL not in after.held and closed_at is not None and len(after.alarms) == 1,
     )
 
 
@@ -126,9 +126,9 @@ def _expect_cash(stage: Stage, sale: Trade, before: Books, after: Books) -> None
 
 
 def _expect_nothing_repeated(stage: Stage, before: Books, after: Books) -> None:
-    kept = [(books.newest, books.fills, books.cash, books.messages) for books in (before, after)]
+    kept = [(books.newest, books.fills, books.cash, books.alarms) for books in (before, after)]
     stage.expect(
         "Nothing is repeated",
-        f"{after.fills} fills, {len(after.held)} positions, {len(after.messages)} in the outbox, as before",
+        f"{after.fills} fills, {len(after.held)} positions, {len(after.alarms)} alerts in the outbox, as before",
         holds=kept[0] == kept[1],
     )

@@ -251,7 +251,8 @@ class _Run:
         for one in self.found:
             told = "people are told now" if one.finding_id in fresh else "told before"
             detail = f"{one.kind}: {describe_finding(one)}; {told}"
-            status = Status.OK if one.kind is FindingKind.BY_HAND else Status.PARTIAL
+            is_harmless = one.kind in (FindingKind.BY_HAND, FindingKind.BY_PROGRAM)
+            status = Status.OK if is_harmless else Status.PARTIAL
             items.append(Item(name=f"{self.account} {one.symbol} order", status=status, detail=detail))
         return ReconciliationResult(
             task=TASK,
@@ -259,7 +260,7 @@ class _Run:
             counts={
                 "orders ended": self.settled,
                 "open orders": len(self.unfinished),
-                "orders of others": sum(one.kind.is_foreign for one in self.found),
+                "foreign orders": sum(one.kind.is_foreign for one in self.found),
                 "order findings": sum(not one.kind.is_foreign for one in self.found),
             },
             items=tuple(items),

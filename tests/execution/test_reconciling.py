@@ -92,7 +92,7 @@ async def test_an_open_order_of_somebody_else_is_classified_told_once_and_left_a
     assert f"buy 0.01 BTC/USDT at 40,000 (order 3, {name})" in message.body
     assert "What to do: " in message.body
     assert desk.findings() == [(kind, name, True)]
-    assert first.counts["orders of others"] == 1
+    assert first.counts["foreign orders"] == 1
     assert name in "".join(first.render_tables())
     assert desk.bench.booked() == [(name, "NEW", Decimal(0))]
     desk.other.delete("/order", symbol="BTCUSDT", origClientOrderId=name)
