@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import TypeVar
 
 from prefect import get_client, runtime
-from prefect.client.schemas.objects import FlowRun
 from prefect.flow_runs import asuspend_flow_run
 from prefect.input import RunInput
 from pydantic import ValidationError
@@ -15,6 +14,8 @@ from pydantic import ValidationError
 from lib.execution.approval import ApprovalForm
 
 F = TypeVar("F", bound=ApprovalForm)
+# A form's key: the run's count, which rises when an ended run is retried (the server then forgets the keys, but neither
+# the old form nor its answer), and the form's number within it.
 KEY = "approval"
 logger = logging.getLogger("lib.flows")
 
@@ -33,12 +34,13 @@ async def ask(form: type[F], text: str, within: timedelta) -> F:
     """
     async with get_client() as client:
         run = await client.read_flow_run(runtime.flow_run.id)
-    new_key = f"{KEY}-{run.run_count}"
+    asked = [key for key in run.empirical_policy.pause_keys or () if key.startswith(f"{KEY}-")]
+    next_key = f"{KEY}-{run.run_count}-{len(asked) + 1}"
     try:
-        sent = await _suspend(form, text, within, _find_asked(run) or new_key)
+        sent = await _suspend(form, text, within, max(asked, key=_number_of, default=next_key))
     except ValidationError as error:
         logger.warning("The answer cannot be used: %s", error)
-        sent = await _suspend(form, f"{text}\n\n**The last answer cannot be used:** {error}", within, new_key)
+        sent = await _suspend(form, f"{text}\n\n**The last answer cannot be used:** {error}", within, next_key)
     answer = form.model_validate(sent.model_dump())
     logger.info("%s: %s. %s", answer.approved_by, answer.decision, answer.note)
     return answer
@@ -51,10 +53,5 @@ async def _suspend(form: type[F], text: str, within: timedelta, key: str) -> Run
     return sent
 
 
-def _find_asked(run: FlowRun) -> str | None:
-    """Return the key of the newest form that this run has sent out, if any.
-
-    The server forgets the keys when an ended run is retried, but not the old form and its answer.
-    """
-    asked = [key for key in run.empirical_policy.pause_keys or () if key.startswith(f"{KEY}-")]
-    return max(asked, key=lambda key: int(key.removeprefix(f"{KEY}-")), default=None)
+def _number_of(key: str) -> int:
+    return int(key.rpartition("-")[2])
