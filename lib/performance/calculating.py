@@ -17,6 +17,7 @@ from lib.performance.stores import PerformanceStore
 from lib.performance.trades import FilledOrder, replay_orders
 from lib.performance.wording import UNKNOWN, describe_performance, format_change, format_gain
 from lib.portfolio.accounts import Account
+from lib.portfolio.ledger import Realized
 from lib.portfolio.stores import MarketFacts
 from lib.ports import Clock
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
@@ -58,21 +59,24 @@ class Track:
     Attributes:
         points: Its equity.
         orders: Its filled orders.
+        realized: Everything that was realized, by orders and otherwise.
     """
 
     points: Sequence[EquityPoint]
     orders: Sequence[FilledOrder]
+    realized: Sequence[Realized]
 
 
 def load_track(account: str, since: datetime, *, equity: EquityStore, store: PerformanceStore) -> Track:
     """Return an account's equity since then, and all its orders."""
-    return Track(equity.load_equity(account, since), replay_orders(store.load_fills(account)))
+    return Track(equity.load_equity(account, since), *replay_orders(store.load_entries(account)))
 
 
 def combine_tracks(tracks: dict[str, Track]) -> Track:
     """Return the past of several accounts together."""
     orders = sorted((order for track in tracks.values() for order in track.orders), key=lambda order: order.at)
-    return Track(combine_points({name: track.points for name, track in tracks.items()}), orders)
+    realized = [one for track in tracks.values() for one in track.realized]
+    return Track(combine_points({name: track.points for name, track in tracks.items()}), orders, realized)
 
 
 def calculate_metrics(

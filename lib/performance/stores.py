@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Protocol
 
 from lib.performance.performance import Performance
-from lib.portfolio.fills import BookedFill
+from lib.performance.trades import Entries
 
 
 class PerformanceStore(Protocol):
-    """Measured performance, and the fills that it is measured of."""
+    """Measured performance, and the entries that it is measured of."""
 
-    def load_fills(self, account: str) -> Sequence[BookedFill]:
-        """Return every fill of the account."""
+    def load_entries(self, account: str) -> Entries:
+        """Return everything that the account's ledger is made of, as of one instant."""
         ...
 
     def save_performance(self, measured: Sequence[Performance], at: datetime) -> None:

@@ -1,17 +1,33 @@
-"""What an account's orders earned: its fills through the ledger, one after the other."""
+"""What an account's orders earned, by the ledger: its fills and adjustments, one after the other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, localcontext
 
+from lib.portfolio.adjustments import Adjustment, Opening
 from lib.portfolio.fills import BookedFill, Side
-from lib.portfolio.ledger import Position, build_ledger
+from lib.portfolio.ledger import Realized, build_ledger
 from lib.portfolio.money import EXACT
 
 ZERO = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Everything that an account's ledger is made of.
+
+    Attributes:
+        fills: All of them, each once, in any order.
+        adjustments: What came and left without a fill.
+        opening: What was held when the account was first compared with its ledger; None before that.
+    """
+
+    fills: Sequence[BookedFill]
+    adjustments: Sequence[Adjustment] = ()
+    opening: Opening | None = None
 
 
 @dataclass(frozen=True)
@@ -27,8 +43,7 @@ class FilledOrder:
         notional: Paid or received, before fees.
         fees: As far as their value is known.
         realized: What it realized, fees and cost deducted; a loss is negative. None for a buy, and for a sale of what
-            no known fill had bought.
-        by_symbol: What its fills realized in all, by symbol: a fee paid in BNB disposes of BNB too.
+            was in no position.
     """
 
     account: str
@@ -39,7 +54,6 @@ class FilledOrder:
     notional: Decimal
     fees: Decimal
     realized: Decimal | None
-    by_symbol: Mapping[str, Decimal]
 
     @property
     def price(self) -> Decimal:
@@ -85,19 +99,19 @@ class TradeMeasures:
         return float(self.gross_profit / -self.gross_loss) if self.gross_loss else None
 
 
-def replay_orders(fills: Iterable[BookedFill]) -> list[FilledOrder]:
-    """Return an account's orders by the time of their last fill, with what each realized.
+def replay_orders(entries: Entries) -> tuple[list[FilledOrder], tuple[Realized, ...]]:
+    """Return an account's orders by the time of their last fill, and everything that was realized, in order.
 
-    Args:
-        fills: All that the account ever had, in any order; each once.
+    The second contains what the first does not: fees that were paid in a held coin, income, and what was lost.
     """
-    newest: dict[str, Position] = {}
-    orders: dict[tuple[str, str], list[_Step]] = {}
+    ledger = build_ledger(entries.fills, adjustments=entries.adjustments, opening=entries.opening)
+    by_order: dict[tuple[str, str], list[BookedFill]] = {}
+    for booked in sorted(entries.fills, key=lambda one: one.fill.sequence):
+        by_order.setdefault((booked.fill.symbol, booked.fill.order_id), []).append(booked)
+    amounts = {(one.symbol, one.key): one.amount for one in ledger.realized}
     with localcontext(EXACT):
-        for booked in sorted(fills, key=lambda one: one.fill.sequence):
-            step = _apply(booked, newest)
-            orders.setdefault((booked.fill.symbol, booked.fill.order_id), []).append(step)
-        return sorted(map(_sum_up, orders.values()), key=lambda order: order.at)
+        orders = [_sum_up(fills, amounts) for fills in by_order.values()]
+    return sorted(orders, key=lambda order: order.at), ledger.realized
 
 
 def measure_trades(orders: Sequence[FilledOrder]) -> TradeMeasures:
@@ -114,38 +128,11 @@ def measure_trades(orders: Sequence[FilledOrder]) -> TradeMeasures:
         )
 
 
-@dataclass(frozen=True)
-class _Step:
-    """One fill, what it realized by symbol, and whether the cost of any of what it sold is known."""
-
-    booked: BookedFill
-    by_symbol: Mapping[str, Decimal]
-    is_known: bool
-
-
-def _apply(booked: BookedFill, newest: dict[str, Position]) -> _Step:
-    """Apply a fill to the newest positions of its symbols alone, whatever else the account holds."""
-    fill = booked.fill
-    symbols = dict.fromkeys((fill.symbol, f"{fill.fee_asset}/{fill.quote}"))
-    before = [newest[symbol] for symbol in symbols if symbol in newest]
-    ledger = build_ledger([booked], before)
-    realized = dict.fromkeys((position.symbol for position in ledger.positions), ZERO)
-    for sign, positions in ((1, ledger.positions), (-1, before)):
-        for position in positions:
-            realized[position.symbol] += sign * position.realized_pnl_quote
-    newest.update({position.symbol: position for position in ledger.positions})
-    unmatched = sum((one.quantity for one in ledger.unmatched if one.symbol == fill.symbol), ZERO)
-    changed = {symbol: amount for symbol, amount in realized.items() if amount}
-    return _Step(booked, changed, fill.side is Side.SELL and unmatched < fill.quantity)
-
-
-def _sum_up(steps: Sequence[_Step]) -> FilledOrder:
-    fills = [step.booked.fill for step in steps]
-    by_symbol: dict[str, Decimal] = {}
-    for step in steps:
-        for symbol, amount in step.by_symbol.items():
-            by_symbol[symbol] = by_symbol.get(symbol, ZERO) + amount
+def _sum_up(booked: Sequence[BookedFill], amounts: Mapping[tuple[str, str], Decimal]) -> FilledOrder:
+    fills = [one.fill for one in booked]
     first, last = fills[0], fills[-1]
+    results = [amounts[key] for fill in fills if (key := (fill.symbol, fill.key)) in amounts]
+    is_sale = first.side is Side.SELL and bool(results)
     return FilledOrder(
         account=first.account,
         symbol=first.symbol,
@@ -153,7 +140,6 @@ def _sum_up(steps: Sequence[_Step]) -> FilledOrder:
         at=last.filled_at,
         quantity=sum((fill.quantity for fill in fills), ZERO),
         notional=sum((fill.quantity * fill.price for fill in fills), ZERO),
-        fees=sum((step.booked.fee_quote or ZERO for step in steps), ZERO),
-        realized=by_symbol.get(first.symbol, ZERO) if any(step.is_known for step in steps) else None,
-        by_symbol=by_symbol,
+        fees=sum((one.fee_quote or ZERO for one in booked), ZERO),
+        realized=sum(results, ZERO) if is_sale else None,
     )

@@ -101,6 +101,22 @@ class _Move(NamedTuple):
     at: datetime
 
 
+class Realized(NamedTuple):
+    """What one entry realized.
+
+    Attributes:
+        symbol: Of the position.
+        key: The fill ("SOL/USDT#17") or the adjustment.
+        at: UTC.
+        amount: In quote; a loss is negative.
+    """
+
+    symbol: str
+    key: str
+    at: datetime
+    amount: Decimal
+
+
 class Ledger:
     """The positions of one account, grown by one fill or adjustment after the other."""
 
@@ -108,6 +124,7 @@ class Ledger:
         """Start with nothing, or where an earlier ledger ended: with the newest position of each symbol."""
         self._positions = {position.symbol: [position] for position in newest}
         self._unmatched: list[Unmatched] = []
+        self._realized: list[Realized] = []
         self._beside: defaultdict[str, Decimal] = defaultdict(Decimal)  # held and in no position, by asset
         self._taken: dict[str, tuple[Decimal, Decimal]] = {}  # quantity and cost that an adjustment took out
 
@@ -120,6 +137,11 @@ class Ledger:
     def unmatched(self) -> tuple[Unmatched, ...]:
         """Disposals beyond what was bought, in order."""
         return tuple(self._unmatched)
+
+    @property
+    def realized(self) -> tuple[Realized, ...]:
+        """What each fill and adjustment realized of a position, in order; one that released a cost is there with 0."""
+        return tuple(self._realized)
 
     def apply(self, booked: BookedFill) -> None:
         """Account for one fill; it must not come before one that was applied earlier (`Fill.sequence`)."""
@@ -180,7 +202,7 @@ class Ledger:
         self._acquire(_move_of(one, quantity, cost))
         if one.kind is AdjustmentKind.OTHER:
             held = self._positions[one.symbol][-1]
-            self._positions[one.symbol][-1] = replace(held, realized_pnl_quote=held.realized_pnl_quote + cost)
+            self._replace(replace(held, realized_pnl_quote=held.realized_pnl_quote + cost), one.adjustment_id, one.at)
 
     def _leave(self, one: Adjustment) -> None:
         """Take what lies beside the position first, then the position: at its cost, or for nothing when it is lost."""
@@ -194,7 +216,7 @@ class Ledger:
         cost = share_of(held.cost_quote, quantity, held.quantity)
         self._taken[one.adjustment_id] = (quantity, cost)
         earned = ZERO if one.kind is AdjustmentKind.OTHER else cost
-        of_symbol[-1] = _reduce(held, quantity, earned, _move_of(one, quantity, earned))
+        self._replace(_reduce(held, quantity, earned, _move_of(one, quantity, earned)), one.adjustment_id, one.at)
 
     def _take_beside(self, asset: str, quantity: Decimal) -> Decimal:
         """Take as much of what is in no position as there is; return how much that was."""
@@ -229,11 +251,18 @@ class Ledger:
         known = min(move.quantity, of_symbol[-1].quantity) if of_symbol else ZERO
         earned = share_of(move.money, known, move.quantity)
         if known:
-            of_symbol[-1] = _reduce(of_symbol[-1], known, earned, move)
+            self._replace(_reduce(of_symbol[-1], known, earned, move), move.key, move.at)
         if known < move.quantity:
             beyond = move.quantity - known
             self._take_beside(move.symbol.partition("/")[0], beyond)
             self._unmatched.append(Unmatched(move.symbol, move.key, beyond, move.money - earned, move.at))
+
+    def _replace(self, after: Position, key: str, at: datetime) -> None:
+        """Put a position in place of its symbol's newest, and note what that realized."""
+        before = self._positions[after.symbol][-1]
+        self._positions[after.symbol][-1] = after
+        amount = after.realized_pnl_quote - before.realized_pnl_quote
+        self._realized.append(Realized(after.symbol, key, at, amount))
 
 
 def build_ledger(

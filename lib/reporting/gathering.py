@@ -48,7 +48,7 @@ class Sources:
     Attributes:
         reports: Last balances, risk, signals, candles.
         equity: The history of accounts' equity.
-        performance: Fills.
+        performance: Fills, and what else the ledger is made of.
         portfolio: Open positions.
         states: What accounts hold.
         balances: Breaks.
@@ -116,6 +116,7 @@ def gather_report(
     charted = cut_points(track.points, now - timedelta(days=kind.chart_days), now + timedelta(days=1))
     positions = [one for account in accounts for one in _load_positions(gathering, account)]
     within = [order for order in track.orders if period.start <= order.at < period.end]
+    realized = [one for one in track.realized if period.start <= one.at < period.end]
     attempt, reports = gathering.attempt, sources.reports
     report = Report(
         kind=kind,
@@ -130,7 +131,7 @@ def gather_report(
         else None,
         positions=tuple(sorted(positions, key=lambda one: -value_of(one))),
         orders=tuple(reversed(track.orders[-MAX_ORDERS:])),
-        symbols=sum_symbols(within, positions),
+        symbols=sum_symbols(within, realized, positions),
         risks=tuple(risk for account in accounts if (risk := _load_risk(gathering, account)) is not None),
         signals=attempt("signals", lambda: reports.load_signals(period.start, now, MAX_BUYS), None),
         strategies=attempt("strategies", lambda: tuple(sources.strategies.load_strategies()), ()),

@@ -11,6 +11,7 @@ from lib.allocation.targets import TargetRules
 from lib.performance.growth import to_growth
 from lib.performance.performance import Scope, follow_benchmark
 from lib.performance.trades import FilledOrder
+from lib.portfolio.ledger import Realized
 from lib.portfolio.state import AccountState
 from lib.portfolio.stores import HeldPosition, MarketFacts
 from lib.reporting.report import Curve, SymbolResult
@@ -25,8 +26,16 @@ def value_of(one: HeldPosition) -> Decimal:
     return one.position.quantity * one.valuation.price if one.valuation else ZERO
 
 
-def sum_symbols(orders: Iterable[FilledOrder], positions: Iterable[HeldPosition]) -> tuple[SymbolResult, ...]:
-    """Return what each symbol brought, the best first."""
+def sum_symbols(
+    orders: Iterable[FilledOrder], realized: Iterable[Realized], positions: Iterable[HeldPosition]
+) -> tuple[SymbolResult, ...]:
+    """Return what each symbol brought, the best first.
+
+    Args:
+        orders: Of the period, for their fees.
+        realized: In the period.
+        positions: Open ones.
+    """
     results: dict[str, SymbolResult] = {}
 
     def add(symbol: str, realized: Decimal = ZERO, fees: Decimal = ZERO, unrealized: Decimal | None = None) -> None:
@@ -36,8 +45,8 @@ def sum_symbols(orders: Iterable[FilledOrder], positions: Iterable[HeldPosition]
 
     for order in orders:
         add(order.symbol, fees=order.fees)
-        for symbol, amount in order.by_symbol.items():
-            add(symbol, realized=amount)
+    for one in realized:
+        add(one.symbol, realized=one.amount)
     for position in positions:
         add(position.symbol, unrealized=position.valuation.unrealized_pnl_quote if position.valuation else None)
     return tuple(sorted(results.values(), key=lambda one: (-one.total, one.symbol)))

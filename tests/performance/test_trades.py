@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from lib.performance.trades import measure_trades, replay_orders
+from lib.performance.trades import Entries, measure_trades, replay_orders
+from lib.portfolio.adjustments import Adjustment, AdjustmentKind
 from lib.portfolio.fills import BookedFill, Side
 from lib.portfolio.ledger import build_ledger
 from tests.portfolio.samples import at, buy, sell
@@ -26,7 +27,7 @@ FILLS = [
 
 
 def test_orders_realize_what_the_ledger_says_fees_and_cost_deducted() -> None:
-    orders = replay_orders(FILLS)
+    orders, _ = replay_orders(Entries(FILLS))
     assert [order.realized for order in orders] == [None, Decimal("98.9"), Decimal("-50.95"), None]
     measured = measure_trades(orders)
     assert (measured.orders, measured.trades, measured.wins) == (4, 2, 1)
@@ -44,35 +45,36 @@ def test_all_that_orders_realize_is_all_that_the_ledger_realizes() -> None:
         sell("0.5", "48000", "24 USDT", number=7, symbol="BTC/USDT"),
         buy("3", "80", "0.24 USDT", number=8),
     ]
-    orders = replay_orders(reversed(fills))
-    ledger = build_ledger(fills)
+    interest = Adjustment("interest", "SOL/USDT", AdjustmentKind.OTHER, Decimal(1), Decimal(85), Decimal("0.01"), at(9))
+    lost = Adjustment("lost", "SOL/USDT", AdjustmentKind.OTHER, Decimal(-2), Decimal(-170), Decimal("0.01"), at(10))
+    orders, realized = replay_orders(Entries(list(reversed(fills)), [lost, interest]))
+    positions = build_ledger(fills, adjustments=[interest, lost]).positions
     for symbol in ("SOL/USDT", "BTC/USDT", "BNB/USDT"):
-        realized = sum(order.by_symbol.get(symbol, Decimal(0)) for order in orders)
-        assert realized == sum(one.realized_pnl_quote for one in ledger.positions if one.symbol == symbol), symbol
+        amount = sum(one.amount for one in realized if one.symbol == symbol)
+        assert amount == sum(one.realized_pnl_quote for one in positions if one.symbol == symbol), symbol
     sale = next(order for order in orders if order.side is Side.SELL and order.symbol == "BTC/USDT")
-    assert set(sale.by_symbol) == {"BTC/USDT", "BNB/USDT"}
+    assert {one.symbol for one in realized if one.at == sale.at} == {"BTC/USDT", "BNB/USDT"}
+    assert Decimal(85) in [one.amount for one in realized]  # interest is profit when it comes
 
 
 def test_the_fills_of_one_order_are_one_trade_at_their_average_price() -> None:
     sales = in_one_order(sell("1", "110", number=2), sell("1", "120", number=3))
-    bought, sold = replay_orders([buy("3", "100", number=1), *sales])
+    (bought, sold), _ = replay_orders(Entries([buy("3", "100", number=1), *sales]))
     assert [sold.quantity, sold.price, sold.realized] == [2, 115, 30]
     assert sold.at == at(3)
     assert measure_trades([bought, sold]).trades == 1
 
 
 def test_a_sale_of_what_was_deposited_is_no_trade_and_one_in_part_is() -> None:
-    deposited, partly = (
-        replay_orders([sell("2", "100", number=1)]),
-        replay_orders([buy("1", "90", number=1), sell("2", "100", number=2)]),
-    )
+    deposited, _ = replay_orders(Entries([sell("2", "100", number=1)]))
+    partly, _ = replay_orders(Entries([buy("1", "90", number=1), sell("2", "100", number=2)]))
     assert [order.realized for order in deposited] == [None]
     assert measure_trades(deposited).win_rate is None
     assert partly[1].realized == 10  # of the one that was bought
 
 
 def test_without_a_loss_there_is_no_profit_factor() -> None:
-    measured = measure_trades(replay_orders([buy("1", "90", number=1), sell("1", "100", number=2)]))
+    measured = measure_trades(replay_orders(Entries([buy("1", "90", number=1), sell("1", "100", number=2)]))[0])
     assert (measured.profit_factor, measured.win_rate) == (None, 1.0)
     nothing = measure_trades([])
     assert (nothing.profit_factor, nothing.win_rate) == (None, None)

@@ -1,4 +1,4 @@
-"""Measured performance in PostgreSQL, and the fills that it is measured of."""
+"""Measured performance in PostgreSQL, and the entries that it is measured of."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from sqlalchemy import Engine, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.portfolio_rows import FILLS, to_booked
+from lib.adapters.database.portfolio_rows import ADJUSTMENTS, FILLS, load_opening, to_adjustment, to_booked
 from lib.adapters.database.tables.performance import PERFORMANCE_SNAPSHOTS
 from lib.performance.performance import Performance
-from lib.portfolio.fills import BookedFill
+from lib.performance.trades import Entries
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,18 @@ class DatabasePerformance:
 
     engine: Engine
 
-    def load_fills(self, account: str) -> Sequence[BookedFill]:
+    def load_entries(self, account: str) -> Entries:
         """See `PerformanceStore`."""
-        with database_errors(f"reading the fills of {account}"), self.engine.connect() as connection:
-            return [to_booked(row) for row in connection.execute(select(FILLS).where(FILLS.c.account == account))]
+        with database_errors(f"reading the ledger of {account}"), self.engine.connect() as connection:
+            # One view of all three: an import may commit between two of these reads.
+            connection.execution_options(isolation_level="REPEATABLE READ")
+            fills = connection.execute(select(FILLS).where(FILLS.c.account == account))
+            adjustments = connection.execute(select(ADJUSTMENTS).where(ADJUSTMENTS.c.account == account))
+            return Entries(
+                [to_booked(row) for row in fills],
+                [to_adjustment(row) for row in adjustments],
+                load_opening(connection, account),
+            )
 
     def save_performance(self, measured: Sequence[Performance], at: datetime) -> None:
         """See `PerformanceStore`."""
