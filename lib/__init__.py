@@ -11,10 +11,11 @@ The map, from the inside out:
 * ``portfolio``: the ledger (positions from fills), valuation and stop losses.
 * ``balances``: what accounts hold and are worth, cash flows, and breaks between the exchange and the ledger.
 * ``risk``: rules, value at risk, drawdown, correlation.
+* ``performance``: returns of UTC days without deposits and withdrawals, what orders earned, and the measures of both.
 * ``paper``: accounts of our own that trade against the real order book, without keys.
 * ``news``: feeds, stories, symbols they speak of, and how they sound.
 * ``notifications``: the outbox and its delivery.
-* ``reporting``: artifacts of chains, and charts.
+* ``reporting``: artifacts of chains, charts, and the daily, weekly and monthly reports.
 * ``tasks``: the users' tasks without Prefect; ``platform``: the parts they work with.
 * ``adapters``: the outside world (``exchange`` by ccxt, ``database`` by SQLModel, ``channels`` by Apprise, ``feeds``
   by feedparser, ``archive_folder`` by fsspec).
