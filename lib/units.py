@@ -24,6 +24,11 @@ def to_milliseconds(instant: datetime) -> int:
     return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
+def to_utc(instant: datetime) -> datetime:
+    """Return the instant in UTC; one without a time zone, as a form may send it, is UTC."""
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
 def to_decimal(value: float | int | str | Decimal) -> Decimal:
     """Cross from float to Decimal by the shortest text that reads back as the same float.
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from lib.archive.partitions import Dataset
+from lib.archive.partitions import COUNTED, Dataset
 from lib.archive.pruning import prune_old
 from lib.archive.report import ArchiveResult
 from lib.archive.stores import Archive, ArchiveSession, ArchiveState, OldMonth, Prunable
@@ -23,7 +23,6 @@ TABLES = {
     Prunable.ATTACHMENTS: "notification_attachments",
     Prunable.NEWS: "news_articles",
 }
-COUNTED = {Dataset.CANDLES: "candles", Dataset.INDICATORS: "indicator rows"}
 Show = Callable[[int, int, str], None]
 logger = logging.getLogger(__name__)
 
@@ -41,16 +40,6 @@ class Retention:
     kept: Mapping[Dataset, Mapping[str, timedelta]]
     spared: int
     pruned: Mapping[Prunable, timedelta]
-
-
-@dataclass
-class _Tally:
-    """What has been done so far."""
-
-    items: list[Item] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    tables: set[str] = field(default_factory=set)
-    kept_from: dict[str, datetime] = field(default_factory=dict)
 
 
 def archive_old_data(
@@ -72,83 +61,24 @@ def archive_old_data(
         AllItemsFailed: Nothing succeeded.
         DatabaseUnavailable: What was done stays, and the next run carries on.
     """
-    started_at, tally = clock.now(), _Tally()
-    cutoffs = {
-        dataset: {timeframe: started_at - kept for timeframe, kept in by_timeframe.items()}
-        for dataset, by_timeframe in retention.kept.items()
+    now = clock.now()
+    kept_from = {
+        dataset: {timeframe: now - age for timeframe, age in ages.items()} for dataset, ages in retention.kept.items()
     }
-    tally.kept_from = {
-        f"{dataset} {timeframe}": at for dataset, one in cutoffs.items() for timeframe, at in one.items()
-    }
+    night = _Night(archive, clock, dry_run, show, now, kept_from)
     try:
         with archive.store.open_session() as session:
             months = [
-                month for name, at in cutoffs.items() for month in session.find_old_months(name, at, retention.spared)
+                month for name, at in kept_from.items() for month in session.find_old_months(name, at, retention.spared)
             ]
-            _archive_months(archive, session, clock, months, tally, show, dry_run=dry_run)
-            _prune(
-                session, {what: started_at - kept for what, kept in retention.pruned.items()}, tally, dry_run=dry_run
-            )
-            if not dry_run:
-                _vacuum(session, tally)
-            return _conclude(archive, session, clock, started_at, tally)
+            night.archive_months(session, months)
+            night.prune(session, retention.pruned)
+            night.vacuum(session)
+            result, sizes = night.conclude(), tuple(session.measure(clock.now()))
+            return result.model_copy(update={"holdings": tuple(session.summarise()), "sizes": sizes})
     except ArchiveBusy as error:
-        tally.items = [Item(name="archive", status=Status.SKIPPED, detail=str(error))]
-        return _to_result(archive, clock, started_at, tally)
-
-
-def _archive_months(
-    archive: Archive,
-    session: ArchiveSession,
-    clock: Clock,
-    months: Sequence[OldMonth],
-    tally: _Tally,
-    show: Show | None,
-    *,
-    dry_run: bool,
-) -> None:
-    due = []
-    for month in months:
-        if stays := _describe_restored(month, clock.now()):
-            tally.items.append(Item(name=str(month.partition), status=Status.SKIPPED, detail=stays))
-        elif dry_run:
-            tally.counts[f"{COUNTED[month.partition.dataset]} to archive"] += month.rows
-            tally.items.append(Item(name=str(month.partition), status=Status.SKIPPED, detail=_describe_planned(month)))
-        else:
-            due.append(month)
-    total, done = sum(month.rows for month in due), 0
-
-    def advance(rows: int) -> None:
-        nonlocal done
-        done += rows
-        if show is not None:
-            show(done, total, "rows archived")
-
-    mover = Mover(session, archive.folder, clock, advance)
-    for number, month in enumerate(due):
-        try:
-            tally.items.append(_move(mover, month, tally))
-        except DatabaseUnavailable:
-            raise
-        except EnvironmentRefused as error:  # a full disk: the others would fail likewise
-            tally.items += [failed_item(str(one.partition), error) for one in due[number:]]
-            return
-        except Exception as error:  # counted as a failed item
-            logger.warning("%s: %s", month.partition, error, exc_info=None if isinstance(error, FksError) else error)
-            tally.items.append(failed_item(str(month.partition), error))
-
-
-def _move(mover: Mover, month: OldMonth, tally: _Tally) -> Item:
-    entry = mover.move_month(month)
-    tally.counts[f"{COUNTED[month.partition.dataset]} archived"] += month.rows
-    tally.tables.add(month.partition.dataset)
-    if month.entry is None or month.entry.state is ArchiveState.WRITTEN:
-        detail = "archived"
-    elif entry.path == month.entry.path:
-        detail = "restored before, and archived again: its file is as it was"
-    else:
-        detail = "rows came since it was archived; its file has them now"
-    return Item(name=str(month.partition), status=Status.OK, detail=detail)
+        night.items = [Item(name="archive", status=Status.SKIPPED, detail=str(error))]
+        return night.conclude()
 
 
 def _describe_restored(month: OldMonth, now: datetime) -> str | None:
@@ -158,47 +88,105 @@ def _describe_restored(month: OldMonth, now: datetime) -> str | None:
     return f"restored from the archive; stays in the database until {keep_until:%Y-%m-%d %H:%M} UTC"
 
 
-def _describe_planned(month: OldMonth) -> str:
-    again = " again" if month.entry else ""
-    return f"{render_count(month.rows, 'rows')} would be archived{again}"
+@dataclass
+class _Night:
+    """One run, and what it has done so far.
 
+    Attributes:
+        kept_from: By dataset and timeframe, what is older is archived.
+    """
 
-def _prune(session: ArchiveSession, cutoffs: Mapping[Prunable, datetime], tally: _Tally, *, dry_run: bool) -> None:
-    counts, items = prune_old(session, cutoffs, dry_run=dry_run)
-    tally.items += items
-    for what, count in counts.items():
-        tally.counts[f"old {what} {'to delete' if dry_run else 'deleted'}"] += count
-        if count:
-            tally.tables.add(TABLES[what])
+    archive: Archive
+    clock: Clock
+    dry_run: bool
+    show: Show | None
+    started_at: datetime
+    kept_from: Mapping[Dataset, Mapping[str, datetime]]
+    items: list[Item] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    tables: set[str] = field(default_factory=set)
 
+    def archive_months(self, session: ArchiveSession, months: Sequence[OldMonth]) -> None:
+        """Move every month that is due; a full disk ends it."""
+        due = [month for month in months if self._is_due(month)]
+        mover = Mover(session, self.archive.folder, self.clock, self._count_to(sum(month.rows for month in due)))
+        for number, month in enumerate(due):
+            try:
+                self.items.append(self._move(mover, month))
+            except DatabaseUnavailable:
+                raise
+            except EnvironmentRefused as error:  # the others would fail likewise
+                self.items += [failed_item(str(one.partition), error) for one in due[number:]]
+                return
+            except Exception as error:  # counted as a failed item
+                unforeseen = None if isinstance(error, FksError) else error
+                logger.warning("%s: %s", month.partition, error, exc_info=unforeseen)
+                self.items.append(failed_item(str(month.partition), error))
 
-def _vacuum(session: ArchiveSession, tally: _Tally) -> None:
-    """Deleted rows cost space and time until then; that it fails loses nothing."""
-    if not tally.tables:
-        return
-    try:
-        session.vacuum(sorted(tally.tables))
-    except Exception as error:  # counted as a failed item
-        logger.exception("VACUUM failed")
-        tally.items.append(failed_item("VACUUM", error))
+    def _is_due(self, month: OldMonth) -> bool:
+        """Return whether to move it now, and say why not."""
+        told = _describe_restored(month, self.clock.now())
+        if told is None and self.dry_run:
+            self.counts[f"{COUNTED[month.partition.dataset]} to archive"] += month.rows
+            told = f"{render_count(month.rows, 'rows')} would be archived{' again' if month.entry else ''}"
+        if told is not None:
+            self.items.append(Item(name=str(month.partition), status=Status.SKIPPED, detail=told))
+        return told is None
 
+    def _count_to(self, total: int) -> Callable[[int], None]:
+        done = 0
 
-def _conclude(
-    archive: Archive, session: ArchiveSession, clock: Clock, started_at: datetime, tally: _Tally
-) -> ArchiveResult:
-    result = _to_result(archive, clock, started_at, tally)
-    sizes = tuple(session.measure(clock.now()))
-    return result.model_copy(update={"holdings": tuple(session.summarise()), "sizes": sizes})
+        def advance(rows: int) -> None:
+            nonlocal done
+            done += rows
+            if self.show is not None:
+                self.show(done, total, "rows archived")
 
+        return advance
 
-def _to_result(archive: Archive, clock: Clock, started_at: datetime, tally: _Tally) -> ArchiveResult:
-    return ArchiveResult(
-        task=TASK,
-        status=calc_status(TASK, tally.items),
-        counts=dict(tally.counts),
-        items=tuple(tally.items),
-        started_at=started_at,
-        finished_at=clock.now(),
-        place=archive.folder.describe(),
-        kept_from=tally.kept_from,
-    )
+    def _move(self, mover: Mover, month: OldMonth) -> Item:
+        entry = mover.move_month(month)
+        self.counts[f"{COUNTED[month.partition.dataset]} archived"] += month.rows
+        self.tables.add(month.partition.dataset)
+        if month.entry is None or month.entry.state is ArchiveState.WRITTEN:
+            detail = "archived"
+        elif entry.path == month.entry.path:
+            detail = "restored before, and archived again: its file is as it was"
+        else:
+            detail = "rows came since it was archived; its file has them now"
+        return Item(name=str(month.partition), status=Status.OK, detail=detail)
+
+    def prune(self, session: ArchiveSession, kept: Mapping[Prunable, timedelta]) -> None:
+        """Delete what is not archived."""
+        cutoffs = {what: self.started_at - age for what, age in kept.items()}
+        counts, items = prune_old(session, cutoffs, dry_run=self.dry_run)
+        self.items += items
+        for what, count in counts.items():
+            self.counts[f"old {what} {'to delete' if self.dry_run else 'deleted'}"] += count
+            if count:
+                self.tables.add(TABLES[what])
+
+    def vacuum(self, session: ArchiveSession) -> None:
+        """Deleted rows cost space and time until then; that it fails loses nothing."""
+        if self.dry_run or not self.tables:
+            return
+        try:
+            session.vacuum(sorted(self.tables))
+        except Exception as error:  # counted as a failed item
+            logger.warning("VACUUM: %s", error, exc_info=error)
+            self.items.append(failed_item("VACUUM", error))
+
+    def conclude(self) -> ArchiveResult:
+        """Return what was done."""
+        return ArchiveResult(
+            task=TASK,
+            status=calc_status(TASK, self.items),
+            counts=dict(self.counts),
+            items=tuple(self.items),
+            started_at=self.started_at,
+            finished_at=self.clock.now(),
+            place=self.archive.folder.describe(),
+            kept_from={
+                f"{dataset} {timeframe}": at for dataset, one in self.kept_from.items() for timeframe, at in one.items()
+            },
+        )

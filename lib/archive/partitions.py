@@ -31,6 +31,7 @@ COLUMNS: Mapping[Dataset, tuple[str, ...]] = {
     Dataset.INDICATORS: ("opened_at", "close", *names.COLUMNS),
 }
 INTEGERS = {"trade_count"}
+COUNTED: Mapping[Dataset, str] = {Dataset.CANDLES: "candles", Dataset.INDICATORS: "indicator rows"}  # for people
 
 
 class Partition(NamedTuple):

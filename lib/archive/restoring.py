@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
 
-from lib.archive.partitions import Dataset, floor_to_month
+from lib.archive.partitions import COUNTED, floor_to_month
 from lib.archive.report import ArchiveResult
 from lib.archive.stores import Archive, ArchiveSession, Entry, Holding
 from lib.archive.writing import read_entry
@@ -16,7 +16,6 @@ from lib.ports import Clock
 from lib.results import Item, Status, calc_status, failed_item, render_count
 
 TASK = "restore_archive"
-COUNTED = {Dataset.CANDLES: "candles", Dataset.INDICATORS: "indicator rows"}
 MICROSECOND = timedelta(microseconds=1)
 Show = Callable[[int, int, str], None]
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from lib.archive import archiving, restoring
 from lib.archive.archiving import Retention
@@ -15,6 +15,7 @@ from lib.archive.stores import Prunable
 from lib.indicators.work import RUN_IN
 from lib.platform import Platform, Show
 from lib.settings import Settings
+from lib.units import to_utc
 
 
 async def archive_old_data(platform: Platform, *, dry_run: bool = False, show: Show | None = None) -> ArchiveResult:
@@ -63,8 +64,8 @@ async def restore_archive(
         restoring.restore_archive,
         archive=platform.archive,
         clock=platform.clock,
-        start=_to_utc(start),
-        end=_to_utc(end) if end else platform.clock.now(),
+        start=to_utc(start),
+        end=to_utc(end) if end else platform.clock.now(),
         symbols=symbols,
         timeframes=timeframes,
         keep=timedelta(days=keep_days),
@@ -83,7 +84,3 @@ def retention_of(settings: Settings) -> Retention:
             Prunable.NEWS: timedelta(days=settings.news_days),
         },
     )
-
-
-def _to_utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from lib.market import sync
 from lib.market.run import SyncOptions, SyncProgress
@@ -12,6 +12,7 @@ from lib.market.sync_result import SyncResult
 from lib.notifications.texts import write_clock_off
 from lib.platform import Platform, Show
 from lib.settings import Settings
+from lib.units import to_utc
 
 
 async def sync_market_data(
@@ -72,8 +73,8 @@ async def backfill_market_data(
         options=sync_options_of(settings),
         symbols=symbols or settings.symbols,
         timeframes=timeframes or settings.timeframes,
-        start=_to_utc(start),
-        end=_to_utc(end) if end else platform.clock.now(),
+        start=to_utc(start),
+        end=to_utc(end) if end else platform.clock.now(),
         verified=True,
         show=_show_candles(show),
     )
@@ -99,7 +100,3 @@ def _show_candles(show: Show | None) -> Callable[[SyncProgress], None]:
         show(progress.candles_done, progress.candles_expected, series)
 
     return show_candles
-
-
-def _to_utc(instant: datetime) -> datetime:
-    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
