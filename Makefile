@@ -29,7 +29,7 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-# Orders placed by processes that are killed while the exchange fails: about two and a half minutes.
+# Orders and whole rebalance plans, by processes that are killed while the exchange fails and the database dies.
 # make chaos ARGS="--seed 17" makes the choices of an earlier run again.
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.execution.chaos $(ARGS)

@@ -68,12 +68,12 @@ def describe_plan(plan: StoredPlan, answer_by: datetime, max_slippage_pct: Decim
         [
             f"**{plan.name}** of **{plan.account}**, prices of {plan.priced_at:%Y-%m-%d %H:%M:%S} UTC. Equity "
             f"{format_money(plan.equity, quote)}, of it {format_money(plan.reserve_quote, quote)} stays cash.",
-            f"It is off its targets:\n\n{reasons}",
-            table,
             f"Answer until **{answer_by:%Y-%m-%d %H:%M} UTC**: no answer is a rejection. Approved, these trades are "
             "sent at once, sells first, each at its price or "
             f"{format_number(max_slippage_pct)} % worse at most unless you say otherwise; when prices have moved too "
             "far meanwhile, nothing is sent.",
+            table,
+            f"What is off its target:\n\n{reasons}",
             f"Plan hash `{plan.plan_hash}`, code `{plan.code_version}`.",
         ]
     )

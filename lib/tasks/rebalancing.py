@@ -70,7 +70,9 @@ async def review_plan(platform: Platform, account: str, plan_id: int | None, sta
     detail = f"{plan.name} is {plan.state}"
     if question is not None:
         detail = f"{plan.name} waits for a decision until {question.answer_by:%Y-%m-%d %H:%M} UTC"
-    fields = _fields("review_plan", Item(name=account, status=Status.OK, detail=detail), started_at, platform)
+    fields = _fields(
+        "review_plan", "plans reviewed", Item(name=account, status=Status.OK, detail=detail), started_at, platform
+    )
     return ReviewResult(**fields, plan=plan, question=question)
 
 
@@ -86,7 +88,7 @@ async def decide_on_plan(platform: Platform, plan: StoredPlan, form: RebalanceFo
     excluded = f", without {', '.join(sorted(approval.excluded))}" if approval.excluded else ""
     detail = f"{plan.name} {approval.decision} by {approval.who}{excluded}"
     item = Item(name=plan.account, status=Status.OK, detail=detail)
-    return TaskResult(**_fields("decide_on_plan", item, started_at, platform))
+    return TaskResult(**_fields("decide_on_plan", f"plans {approval.decision}", item, started_at, platform))
 
 
 async def rebalance_portfolio(platform: Platform, account: str, plan_id: int, starter: Starter) -> RebalanceResult:
@@ -199,11 +201,11 @@ async def _telling(platform: Platform, account: str, run: str) -> AsyncIterator[
         raise
 
 
-def _fields(task: str, item: Item, started_at: datetime, platform: Platform) -> dict[str, object]:
+def _fields(task: str, counted: str, item: Item, started_at: datetime, platform: Platform) -> dict[str, object]:
     return {
         "task": task,
         "status": item.status,
-        "counts": {},
+        "counts": {counted: 1},
         "items": (item,),
         "started_at": started_at,
         "finished_at": platform.clock.now(),

@@ -1,10 +1,11 @@
 """Chaos: many processes place orders while everything fails at random and processes are killed by -9.
 
-    make chaos                      about two and a half minutes, a seed of the day
+    make chaos                      400 single orders, then 200 whole plans; a seed of the day
     make chaos ARGS="--seed 17"     the choices of an earlier run again (the machine's timing is its own)
 
 At the end the simulator's own books are compared with ours: every intent has exactly one order there and was executed
-exactly once in its whole quantity, nothing else was executed, and our fills equal theirs to the last digit.
+exactly once in its whole quantity, nothing else was executed, and our fills equal theirs to the last digit. Of whole
+plans, see `tests.execution.plan_chaos`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from tests.simulators import RunningSimulator, running_simulator
 ACCOUNTS = ("first", "second")
 WORKERS = 3
 FINISH_SECONDS = 90
+SECONDS_A_PLAN = 15  # at most, with eight at once
 PROCESSES = multiprocessing.get_context("forkserver")  # ccxt and the rest are imported once, in the server
 PROCESSES.set_forkserver_preload(["tests.execution.worker"])
 POST, GET, FILLS = ("POST", "/api/v3/order"), ("GET", "/api/v3/order"), ("GET", "/api/v3/myTrades")
@@ -124,7 +126,7 @@ class Chaos:
             while len(workers) < WORKERS:
                 point = choices.choice([None, *POINTS])
                 workers.append(self._start(intents, choices.randrange(10**6), point, choices.randrange(4)))
-            self._arm(choices)
+            arm_something(self.simulator, choices, self.counts)
             if choices.random() < 0.12:
                 victim = workers.pop(choices.randrange(len(workers)))
                 victim.kill()
@@ -137,18 +139,6 @@ class Chaos:
         for worker in workers:
             worker.kill()
             worker.join()
-
-    def _arm(self, choices: random.Random) -> None:
-        method, path = choices.choices([POST, GET, FILLS], weights=[6, 2, 2])[0]
-        if choices.random() < 0.1:
-            self.simulator.control.arm("partial_fill", symbol="ETHUSDT", fraction="0.5", hold_seconds=1)
-            self.counts["armed partial_fill"] += 1
-            return
-        kind, how = choices.choice(FAULTS)
-        if len(self.simulator.control.request("GET", "/faults")["faults"]) >= 3:  # some wait long for their request
-            self.simulator.control.clear_faults()
-        self.simulator.control.arm(kind, path, method, **how)
-        self.counts[f"armed {kind} {method}"] += 1
 
     def _start(self, intents: list[OrderIntent], seed: int, die_at: str | None, die_after: int = 0) -> BaseProcess:
         task = Task(self.database_url, self.simulator.url, ACCOUNTS, tuple(intents), seed, die_at, die_after)
@@ -195,6 +185,20 @@ class Chaos:
         return [*unfinished, *(f"a fill that only one side knows: {one}" for one in theirs ^ ours)]
 
 
+def arm_something(simulator: RunningSimulator, choices: random.Random, counts: Counter[str]) -> None:
+    """Arm a fault that strikes soon, and count it."""
+    method, path = choices.choices([POST, GET, FILLS], weights=[6, 2, 2])[0]
+    if choices.random() < 0.1:
+        simulator.control.arm("partial_fill", symbol="ETHUSDT", fraction="0.5", hold_seconds=1)
+        counts["armed partial_fill"] += 1
+        return
+    kind, how = choices.choice(FAULTS)
+    if len(simulator.control.request("GET", "/faults")["faults"]) >= 3:  # some wait long for their request
+        simulator.control.clear_faults()
+    simulator.control.arm(kind, path, method, **how)
+    counts[f"armed {kind} {method}"] += 1
+
+
 def restart_killed(server: postgres.Server) -> None:
     """Kill the postmaster by -9, and start it again as soon as what it left behind has ended."""
     process = running_process((server.data_dir / "cluster").resolve())
@@ -215,22 +219,33 @@ def restart_killed(server: postgres.Server) -> None:
 
 def main() -> None:
     """Run chaos from the command line."""
+    from tests.execution.plan_chaos import PlanChaos  # which is made of parts of this module
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--seconds", type=float, default=120)
+    parser.add_argument("--seconds", type=float, default=120, help="of single orders")
     parser.add_argument("--orders", type=int, default=400)
+    parser.add_argument("--plans", type=int, default=200)
     given = parser.parse_args()
-    folder = session_folder()
+    folder, problems = session_folder(), list[str]()
     try:
         server = postgres.start(folder / "postgres")  # durable: it is killed, too
         ensure_migrated(server)
+
+        def kill_database() -> None:
+            restart_killed(server)
+
         with new_database(server, TEMPLATE) as url, running_simulator(weight_limit_per_minute=10**6) as simulator:
-            chaos = Chaos(simulator, url, given.seed, given.orders, lambda: restart_killed(server))
-            problems = chaos.run(given.seconds)
+            chaos = Chaos(simulator, url, given.seed, given.orders, kill_database)
+            problems += chaos.run(given.seconds)
+        print(f"seed {given.seed}, {given.orders} orders: {dict(sorted(chaos.counts.items()))}", flush=True)
+        with new_database(server, TEMPLATE) as url, running_simulator(weight_limit_per_minute=10**6) as simulator:
+            plans = PlanChaos(simulator, url, given.seed, given.plans, kill_database=kill_database)
+            problems += plans.run(SECONDS_A_PLAN * given.plans)
+        print(f"seed {given.seed}, {given.plans} plans: {dict(sorted(plans.counts.items()))}")
     finally:
         remove(folder)
-    print(f"seed {given.seed}, {given.orders} orders: {dict(sorted(chaos.counts.items()))}")
-    print("\n".join(problems) or "Every order was executed exactly once, and our fills are the exchange's.")
+    print("\n".join(problems) or "Everything was executed once, and our fills, cash and fees are the exchange's.")
     raise SystemExit(bool(problems))
 
 
