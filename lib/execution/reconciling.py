@@ -1,7 +1,9 @@
 """Reconciling: what the exchange has of orders, compared with what we know; unfinished ones learn what became of them.
 
-Nothing is ever sent, and no order of somebody else is touched. The account's lock is held meanwhile, so no run of ours
-places an order between two of the questions.
+Nothing is ever sent, and no order of somebody else is touched. The account's lock is taken only where an order of ours
+is behind the exchange, so that a run that wants to place one is hardly ever kept from it. Without the lock a run may
+place orders between two of the questions: none of them is taken for somebody else's, because its name is stored before
+it is sent, and every name that we do not expect is looked for among ours.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from lib.errors import AccountBusy, BadAnswer, ExchangeUnavailable, FksError, Op
 from lib.execution.finding_alerts import describe_finding, write_findings
 from lib.execution.findings import FilledOrder, Finding, FindingKind, FindingStore, classify, find_own
 from lib.execution.orders import Order, OrderIntent, OrderReport, OrderState
-from lib.execution.placing import Placing, PlacingRules, open_placing
+from lib.execution.placing import PlacingRules, open_placing
 from lib.execution.reconciling_report import ReconciliationResult, line_of_finding, line_of_order
 from lib.execution.stores import OrderStore
 from lib.execution.venue import OrderVenue
@@ -70,23 +72,13 @@ async def reconcile_orders(*, account: str, parts: ReconcilingParts, clock: Cloc
         parts: What it works on.
         clock: Ours.
 
-    Returns:
-        With a skipped item when another run places orders of the account now: the next reconciliation looks.
-
     Raises:
         AllItemsFailed: Neither the exchange's open orders nor our unfinished ones could be read.
         DatabaseUnavailable: Trying again is safe.
     """
     run = _Run(account, parts, clock)
     started_at = clock.now()
-    try:
-        async with open_placing(
-            account, store=parts.orders, venue=parts.venue, check=_refuse, clock=clock, rules=ASK_ONCE
-        ) as placing:
-            await run.look(placing)
-    except AccountBusy as error:
-        run.items.append(Item(name=f"{account} orders", status=Status.SKIPPED, detail=str(error)))
-        return run.to_result([], started_at)
+    await run.look()
     new = await asyncio.to_thread(
         parts.findings.keep,
         account,
@@ -96,6 +88,16 @@ async def reconcile_orders(*, account: str, parts: ReconcilingParts, clock: Cloc
         compose=lambda findings: write_findings(findings, started_at),
     )
     return run.to_result(new, started_at)
+
+
+def _is_behind(order: Order, listed: Sequence[OrderReport] | None) -> bool:
+    """Tell whether the exchange may know more of the order than we do; of a new one it knows nothing."""
+    if order.state is OrderState.NEW:
+        return False
+    if not order.state.is_at_exchange or listed is None:
+        return True
+    executed = {report.client_order_id: report.executed for report in listed}
+    return executed.get(order.intent.client_order_id) != order.executed_quantity
 
 
 async def _refuse(intent: OrderIntent) -> None:
@@ -115,25 +117,43 @@ class _Run:
     settled: int = 0
     is_complete: bool = True
 
-    async def look(self, placing: Placing) -> None:
-        """Ask for everything, in an order in which what happens meanwhile does no harm: our orders before theirs."""
-        await self._settle(placing)
+    async def look(self) -> None:
+        """Ask for everything: our orders before the exchange's, so that none of ours is missed in its list."""
+        self.unfinished = list(await asyncio.to_thread(self.parts.orders.load_unfinished, self.account))
+        listed = await self._list_open()
+        if any(_is_behind(order, listed) for order in self.unfinished):
+            await self._settle()
+        if listed is not None:
+            await self._compare_open(listed)
+        self._find_left()
+        await self._compare_fills()
+
+    async def _list_open(self) -> Sequence[OrderReport] | None:
         try:
-            listed = await self.parts.venue.fetch_open_orders(self.parts.symbols)
+            return await self.parts.venue.fetch_open_orders(self.parts.symbols)
         except FksError as error:  # fills can be compared all the same
             logger.warning("The open orders of %s could not be read: %s", self.account, error)
             self._fail("open orders", error)
-        else:
-            await self._compare_open(listed)
-        await self._compare_fills()
+            return None
 
-    async def _settle(self, placing: Placing) -> None:
-        before = await asyncio.to_thread(self.parts.orders.load_unfinished, self.account)
+    async def _settle(self) -> None:
+        """Learn what became of orders that a killed run has left; one that is at work learns it by itself."""
         try:
-            after = await placing.resume(may_send=False)
+            async with open_placing(
+                self.account,
+                store=self.parts.orders,
+                venue=self.parts.venue,
+                check=_refuse,
+                clock=self.clock,
+                rules=ASK_ONCE,
+            ) as placing:
+                after = await placing.resume(may_send=False)
+        except AccountBusy as error:
+            self.is_complete = False
+            self.items.append(Item(name=f"{self.account} unfinished orders", status=Status.SKIPPED, detail=str(error)))
+            return
         except OperatorError as error:
             self._fail("unfinished orders", error)
-            self.unfinished = list(before)
             return
         ended = [order for order in after if order.state.is_final]
         self.settled = len(ended)
@@ -141,6 +161,8 @@ class _Run:
         for order in ended:
             detail = f"left by a run that ended; it is {order.state}"
             self.items.append(Item(name=f"{self.account} {order.name}", status=Status.OK, detail=detail))
+
+    def _find_left(self) -> None:
         now = self.clock.now()
         for order in self.unfinished:
             if order.state is OrderState.NEW and now - order.intent.created_at >= LEFT_AFTER:
@@ -148,13 +170,11 @@ class _Run:
 
     async def _compare_open(self, listed: Sequence[OrderReport]) -> None:
         names = {report.client_order_id for report in listed}
-        ours = {order.intent.client_order_id for order in self.unfinished}
         for order in self.unfinished:
             if order.state.is_at_exchange and order.intent.client_order_id not in names:
                 await self._ask_for(order)
-        strangers = [report for report in listed if report.client_order_id not in ours]
-        if self.parts.may_be_foreign and strangers:
-            self.found += [classify(self.account, report) for report in await self._leave_out_ours(strangers)]
+        if self.parts.may_be_foreign:
+            self.found += await self._classify(listed)
 
     async def _ask_for(self, order: Order) -> None:
         """An order that is not listed any more has ended a moment ago, waits for its fills, or was forgotten."""
@@ -168,12 +188,11 @@ class _Run:
             detail = f"it was {order.state} when it was last seen, with the exchange's number {order.order_id}"
             self.found.append(find_own(order, FindingKind.FORGOTTEN, detail))
 
-    async def _leave_out_ours(self, strangers: Sequence[OrderReport]) -> list[OrderReport]:
-        """An order that ended for us between our reading and the exchange's answer is ours all the same."""
-        known = await asyncio.to_thread(
-            self.parts.findings.load_own_names, self.account, [report.client_order_id for report in strangers]
-        )
-        return [report for report in strangers if report.client_order_id not in known]
+    async def _classify(self, reports: Sequence[OrderReport]) -> list[Finding]:
+        """Return the orders that are not ours; every order of ours is stored before it is sent."""
+        names = [report.client_order_id for report in reports]
+        ours = await asyncio.to_thread(self.parts.findings.load_own_names, self.account, names)
+        return [classify(self.account, report) for report in reports if report.client_order_id not in ours]
 
     async def _compare_fills(self) -> None:
         done = await asyncio.to_thread(self.parts.findings.load_reconciled, self.account)
@@ -185,34 +204,36 @@ class _Run:
         await self._compare_with_ledger(since)
 
     async def _find_foreign(self, since: datetime) -> None:
-        """A fill of an order of ours whose number we do not know yet must not be taken for somebody else's."""
-        unsure = {order.intent.symbol for order in self.unfinished if order.order_id is None and order.attempts}
         filled = await asyncio.to_thread(self.parts.findings.load_foreign_fills, self.account, since)
         known = {(one.symbol, one.order_id) for one in self.found}
-        fresh = [one for one in filled if one.symbol not in unsure and (one.symbol, one.order_id) not in known]
-        for place, one in enumerate(fresh):
-            self.found.append(await self._classify(one, asks=place < MOST_NAMES_ASKED))
+        fresh = [one for one in filled if (one.symbol, one.order_id) not in known]
+        for one in fresh[:MOST_NAMES_ASKED]:  # the others are asked for the next time
+            self.found += await self._identify(one)
 
-    async def _classify(self, one: FilledOrder, *, asks: bool) -> Finding:
-        report = None
-        if asks:
-            try:
-                report = await self.parts.venue.fetch_order(one.symbol, one.order_id)
-            except (*ASK_AGAIN, UnknownSymbol) as error:
-                logger.warning("Order %s of %s could not be looked up: %s", one.order_id, one.symbol, error)
+    async def _identify(self, one: FilledOrder) -> list[Finding]:
+        """Ask for the order's name: it may be ours, whose number is not stored yet."""
+        try:
+            report = await self.parts.venue.fetch_order(one.symbol, one.order_id)
+        except UnknownSymbol:
+            report = None
+        except ASK_AGAIN as error:
+            self._fail(f"order {one.order_id} of {one.symbol}", error)
+            return []
         if report is not None:
-            return replace(classify(self.account, report), price=one.price)
-        return Finding(
-            account=self.account,
-            kind=FindingKind.BY_PROGRAM,
-            symbol=one.symbol,
-            side=one.side,
-            quantity=one.quantity,
-            executed=one.quantity,
-            price=one.price,
-            order_id=one.order_id,
-            client_order_id="",
-        )
+            return [replace(found, price=one.price) for found in await self._classify([report])]
+        return [
+            Finding(
+                account=self.account,
+                kind=FindingKind.BY_PROGRAM,
+                symbol=one.symbol,
+                side=one.side,
+                quantity=one.quantity,
+                executed=one.quantity,
+                price=one.price,
+                order_id=one.order_id,
+                client_order_id="",
+            )
+        ]
 
     async def _compare_with_ledger(self, since: datetime) -> None:
         differing = await asyncio.to_thread(self.parts.findings.load_disagreements, self.account, since)

@@ -182,13 +182,36 @@ async def test_an_order_that_the_exchange_has_lost_is_urgent(desk: Desk) -> None
     assert "it was open when it was last seen, with the exchange's number 77" in message.body
 
 
-async def test_a_run_at_work_is_left_alone_visibly(desk: Desk) -> None:
-    async with desk.bench.open():
+async def test_a_run_at_work_is_left_alone_visibly_and_what_it_places_is_no_finding(desk: Desk) -> None:
+    await desk.reconcile()
+    desk.bench.arm("timeout_after", seconds=3)
+    desk.bench.arm("status", "GET", status=500)
+    desk.bench.rules = replace(desk.bench.rules, patience=timedelta(0))
+    async with desk.bench.open() as placing:
+        await placing.place(desk.bench.intend("fks-1", kind=OrderKind.LIMIT, limit_price=Decimal(40_000)))
         result = await desk.reconcile()
     (item,) = result.items
     assert (result.status, item.status) == (Status.SKIPPED, Status.SKIPPED)
     assert "Another run places orders of account main now" in item.detail
-    assert desk.bench.query("SELECT * FROM reconciliations") == []
+    assert desk.findings() == []
+
+
+async def test_the_lock_is_not_taken_where_nothing_is_behind(desk: Desk) -> None:
+    async with desk.bench.open() as placing:
+        await placing.place(desk.bench.intend(kind=OrderKind.LIMIT, limit_price=Decimal(40_000)))
+        result = await desk.reconcile()
+    assert (result.status, result.counts["open orders"]) == (Status.OK, 1)
+
+
+async def test_a_fill_of_ours_whose_number_is_not_stored_yet_is_no_finding(desk: Desk) -> None:
+    await desk.reconcile()
+    async with desk.bench.open() as placing:
+        await placing.place(desk.bench.intend())
+    await desk.import_fills()
+    desk.bench.query("UPDATE orders SET state = 'attempted', order_id = NULL")  # as while its answer is on its way
+    async with desk.bench.open():
+        await desk.reconcile()
+    assert desk.findings() == []
 
 
 async def test_an_exchange_that_does_not_answer_ends_no_finding(desk: Desk) -> None:
