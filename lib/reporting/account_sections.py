@@ -103,7 +103,8 @@ def show_positions(report: Report) -> Section:
     equity = report.equity
     many = len(report.accounts) > 1
     headers = ["<symbol", ">quantity", ">cost", ">price", ">value", ">of equity", ">unrealized", ">in %", ">stop loss"]
-    rows = [_show_position(one, equity) for one in report.positions[:MAX_POSITIONS]]
+    asset = report.scope.quote_asset
+    rows = [_show_position(one, equity, asset) for one in report.positions[:MAX_POSITIONS]]
     if many:
         headers.insert(0, "<account")
         rows = [[one.account, *row] for one, row in zip(report.positions, rows, strict=False)]
@@ -113,8 +114,9 @@ def show_positions(report: Report) -> Section:
     return make_section("Positions", headers, rows, f"And {more} smaller ones." if more > 0 else "")
 
 
-def _show_position(one: HeldPosition, equity: Decimal | None) -> list[Cell | str]:
-    position, valuation = one.position, one.valuation
+def _show_position(one: HeldPosition, equity: Decimal | None, asset: str) -> list[Cell | str]:
+    position, valuation, quote = one.position, one.valuation, one.symbol.partition("/")[2]
+    named = "" if quote == asset else quote
     stop = Cell("none", Tone.WARN) if one.stop_loss is None else Cell(format_price(one.stop_loss))
     known = [one.symbol, format_amount(position.quantity), format_price(position.average_cost)]
     if valuation is None:
@@ -124,9 +126,9 @@ def _show_position(one: HeldPosition, equity: Decimal | None) -> list[Cell | str
     return [
         *known,
         format_price(valuation.price),
-        format_value(value),
-        f"{100 * value / equity:.1f} %" if equity else "–",
-        signed(format_gain(valuation.unrealized_pnl_quote)),
+        f"{format_value(value)} {named}".rstrip(),
+        f"{100 * value / equity:.1f} %" if equity and not named else "–",
+        signed(format_gain(valuation.unrealized_pnl_quote, named)),
         signed(f"{percent:+.2f} %" if percent is not None else "–"),
         stop,
     ]

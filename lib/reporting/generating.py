@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from lib.notifications.messages import Attachment
+from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment
 from lib.portfolio.accounts import Account
 from lib.ports import Clock
 from lib.reporting.charts import draw_charts
@@ -23,6 +23,7 @@ from lib.reporting.stores import WrittenReport
 from lib.results import Item, Status, TaskResult, calc_status
 
 TASK = "generate_report"
+LONGEST_ACCOUNT = 60  # characters, in a file's name
 logger = logging.getLogger(__name__)
 
 
@@ -85,7 +86,8 @@ def generate_report(
     )
     charts, report = draw_charts(report)
     path, report = _save_page(report, charts, desk.folder)
-    page = Attachment(name_file(report), "text/html", render_html(report, charts))
+    content = render_html(report, charts)
+    page = Attachment(name_file(report), "text/html", content) if len(content) <= LARGEST_ATTACHMENT_BYTES else None
     markdown, headline = render_markdown(report), write_headline(report)
     written = WrittenReport(
         kind=kind.value,
@@ -114,7 +116,7 @@ def generate_report(
 
 def name_file(report: Report) -> str:
     """Return ``daily-2026-11-22-demo.html``; what a file's name should not have becomes a dash."""
-    account = re.sub(r"[^a-z0-9]+", "-", report.scope.account.lower()).strip("-")
+    account = re.sub(r"[^a-z0-9]+", "-", report.scope.account.lower()).strip("-")[:LONGEST_ACCOUNT]
     return f"{report.kind}-{report.period.last_day}{f'-{account}' if account else ''}.html"
 
 
