@@ -27,7 +27,7 @@ def write_approval_wanted(review: OrderReview, ticket: Ticket, at: datetime) -> 
     worth = format_money(ticket.quantity * ticket.reference_price, ticket.quote)
     note = f" ({review.note})" if review.note else ""
     body = (
-        f"{ticket.name}, worth {worth} at {format_number(ticket.reference_price)}{note}: {ticket.why}.\n"
+        f"{_start_sentence(ticket.name)}, worth {worth} at {format_number(ticket.reference_price)}{note}: {ticket.why}.\n"
         f"What to do: open the run in the Prefect UI, press Resume, and approve or reject until "
         f"{describe_deadline(review.answer_within, at)}. Without an answer nothing is sent."
     )
@@ -51,7 +51,7 @@ def write_executed(
     ticket, order = executed.ticket, executed.order
     approved = f"Approved by {ticket.approval.who}." if ticket.approval else ""
     lines = (
-        f"{describe_execution(order).capitalize()}.",
+        f"{_start_sentence(describe_execution(order))}.",
         f"Why: {ticket.why}. {approved}".strip(),
         _describe_position(ticket.quote, held, closed),
         trouble,
@@ -104,3 +104,7 @@ def type_of(side: Side) -> MessageType:
 
 def _key(ticket: Ticket) -> str:
     return f"{ticket.account}:{ticket.client_order_id}"
+
+
+def _start_sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]

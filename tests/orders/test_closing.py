@@ -24,7 +24,8 @@ async def test_a_closed_position_is_confirmed_with_its_profit_and_its_fees(order
     assert result.status is Status.OK
     assert orders_desk.position() is None
     (told,) = orders_desk.told("Sold SOL/USDT")
-    assert "The position is closed" in told and "realized" in told and "fee" in told
+    assert "\nSell " in told and " SOL on average at " in told and " USDT, fee " in told
+    assert "The position is closed: " in told and " USDT realized" in told
     again = await orders_desk.place(review)  # a retried run reports the same order
     assert again.order == result.order
     assert len(orders_desk.booked()) == 1
