@@ -101,7 +101,20 @@ def _find_database(settings: Settings, folder: Path) -> str | None:
 
 
 def _show_overview(overview: TradingOverview, display: Display, now: datetime) -> None:
-    orders = [
+    orders, plans = _list_orders(overview, now), _list_plans(overview, now)
+    breaks, findings = _list_breaks(overview, now), _list_findings(overview, now)
+    columns = ("account", "open order", "age", "what", "filled", "plan", "name")
+    _show_table(display, "Open orders", columns, orders)
+    _show_table(display, "Rebalance plans", ("account", "plan", "state", "age", "progress"), plans)
+    _show_table(display, "Breaks (say with classify-break what they are)", ("account", "break", "worth", "age"), breaks)
+    _show_table(display, "Orders that differ from the exchange's", ("account", "kind", "age", "what", "name"), findings)
+    if not (orders or plans or breaks):
+        display.note("No open order, no open rebalance plan, no break.")
+    _show_messages(overview, display, now)
+
+
+def _list_orders(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:
+    return [
         (
             one.account,
             one.state,
@@ -113,9 +126,10 @@ def _show_overview(overview: TradingOverview, display: Display, now: datetime) -
         )
         for one in overview.orders
     ]
-    columns = ("account", "open order", "age", "what", "filled", "plan", "name")
-    _show_table(display, "Open orders", columns, orders)
-    plans = [
+
+
+def _list_plans(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:
+    return [
         (
             one.account,
             f"plan {one.plan_id} ({one.plan_hash[:8]})",
@@ -125,8 +139,10 @@ def _show_overview(overview: TradingOverview, display: Display, now: datetime) -
         )
         for one in overview.plans
     ]
-    _show_table(display, "Rebalance plans", ("account", "plan", "state", "age", "progress"), plans)
-    breaks = [
+
+
+def _list_breaks(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:
+    return [
         (
             one.account,
             f"{one.difference.normalize():+f} {one.asset}",
@@ -135,10 +151,19 @@ def _show_overview(overview: TradingOverview, display: Display, now: datetime) -
         )
         for one in overview.breaks
     ]
-    _show_table(display, "Breaks (say with classify-break what they are)", ("account", "break", "worth", "age"), breaks)
-    if not (orders or plans or breaks):
-        display.note("No open order, no open rebalance plan, no break.")
-    _show_messages(overview, display, now)
+
+
+def _list_findings(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:
+    return [
+        (
+            one.account,
+            one.kind.replace("_", " "),
+            render_age(now - one.first_seen_at),
+            f"{one.side} {one.quantity.normalize():f} {one.symbol}",
+            " ".join(name for name in (one.order_id, one.client_order_id) if name),
+        )
+        for one in overview.findings
+    ]
 
 
 def _show_table(display: Display, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

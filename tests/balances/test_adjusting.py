@@ -170,6 +170,25 @@ async def test_a_fill_that_comes_late_does_not_undo_an_adjustment(desk: Desk) ->
     assert size(desk) == (0, 0, 30)
 
 
+async def test_an_older_fill_that_turns_up_keeps_the_stop_loss_of_a_deposited_coin(desk: Desk) -> None:
+    await desk.sync()
+    desk.clock.pass_time(minutes=5)
+    late = desk.exchange.trade("buy", "1", "90")
+    desk.exchange.hidden.add(late.key)
+    desk.clock.pass_time(minutes=1)
+    desk.move("SOL", "2")
+    await desk.sync(minutes=4)
+    position = held(desk)
+    assert position is not None
+    desk.portfolio.save_limits(position, Decimal(80), None)
+    desk.exchange.hidden.clear()
+    await desk.sync(minutes=5)
+    position = held(desk)
+    assert position is not None
+    assert (position.position.opened_by, position.position.quantity) == (late.key, Decimal(3))
+    assert position.stop_loss == 80
+
+
 async def test_a_withdrawal_that_failed_after_all_gives_the_position_back(desk: Desk) -> None:
     desk.exchange.trade("buy", "10", "100")
     await desk.sync()

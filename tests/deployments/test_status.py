@@ -19,13 +19,16 @@ from sqlalchemy import Engine, text
 from deployments.display import Display
 from deployments.status import render_age, show_status
 from lib.adapters.database.engine import make_engine
+from lib.adapters.database.findings import DatabaseFindings
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.rebalancing import DatabasePlans
+from lib.execution.findings import classify
 from lib.execution.halt import VARIABLE
-from lib.execution.orders import Attempt, OrderState
+from lib.execution.orders import Attempt, OrderReport, OrderState
 from lib.notifications.messages import MessageType, Severity
 from lib.notifications.texts import compose
+from lib.portfolio.fills import Side
 from lib.settings import load_settings
 from tests.allocation.conftest import make_plan
 from tests.execution.test_orders import intend
@@ -96,6 +99,12 @@ def test_what_is_under_way_is_listed_with_its_age(stored: Home) -> None:
             ),
             {"seen": now - timedelta(days=3)},
         )
+    report = OrderReport(
+        "web_1", "17", "SOL/USDT", Side.BUY, "LIMIT", OrderState.OPEN, Decimal(2), Decimal(0), Decimal(90)
+    )
+    DatabaseFindings(stored.engine).keep(
+        "main", [classify("main", report)], is_complete=True, now=now - timedelta(minutes=5), compose=lambda _: ()
+    )
     outbox = NotificationStore(stored.engine)
     for number in range(7):
         outbox.record(compose(MessageType.RISK, Severity.WARNING, f"message {number}", "x", key=str(number), at=now))
@@ -105,6 +114,7 @@ def test_what_is_under_way_is_listed_with_its_age(stored: Home) -> None:
     assert "waits for approval 3 h 0 of 2 legs settled" in shown
     assert "main -2 SOL -200.00 USDT 3 days" in shown
     assert "BTC 1" not in shown
+    assert "main by hand 5 min buy 2 SOL/USDT 17 web_1" in shown
     assert "Nobody has been told of 7 messages:" in shown
     assert shown.count("old: ⚠️ message") == 5
 

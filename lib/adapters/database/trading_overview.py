@@ -40,6 +40,12 @@ BREAKS = text("""
     WHERE state = 'open'
     ORDER BY account, asset
 """)
+FINDINGS = text("""
+    SELECT account, kind, symbol, side, quantity, order_id, client_order_id, first_seen_at
+    FROM order_findings
+    WHERE ended_at IS NULL
+    ORDER BY account, first_seen_at
+""")
 R = TypeVar("R")
 
 
@@ -84,6 +90,20 @@ class OpenBreak:
 
 
 @dataclass(frozen=True)
+class OpenFinding:
+    """An order that differs between the exchange and us; `lib.execution.findings` says what each kind is."""
+
+    account: str
+    kind: str
+    symbol: str
+    side: str
+    quantity: Decimal
+    order_id: str
+    client_order_id: str
+    first_seen_at: datetime
+
+
+@dataclass(frozen=True)
 class WaitingMessage:
     """A message that no channel has confirmed; `errors` are the channels' reasons."""
 
@@ -100,6 +120,7 @@ class TradingOverview:
     orders: tuple[OpenOrder, ...]
     plans: tuple[OpenPlan, ...]
     breaks: tuple[OpenBreak, ...]
+    findings: tuple[OpenFinding, ...]
     messages: tuple[WaitingMessage, ...]
 
 
@@ -117,6 +138,7 @@ def load_trading_overview(engine: Engine, now: datetime) -> TradingOverview:
                 orders=_load(connection, ORDERS, OpenOrder),
                 plans=_load(connection, PLANS, OpenPlan),
                 breaks=_load(connection, BREAKS, OpenBreak),
+                findings=_load(connection, FINDINGS, OpenFinding),
                 messages=tuple(
                     WaitingMessage(row.severity, row.title, row.created_at, tuple(row.errors or ()))
                     for row in connection.execute(UNDELIVERED, recent)
