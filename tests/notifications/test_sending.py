@@ -17,10 +17,10 @@ from tests.notifications.samples import PickyChannel, PostOffice
 from tests.webhooks import TOKEN, WebhookServer
 
 
-def send(office: PostOffice, *subscribers: Subscriber, note: str = "") -> NotificationsResult:
+def send(office: PostOffice, *subscribers: Subscriber, note: str = "", seconds: float = 20) -> NotificationsResult:
     at = office.clock.now()
     written = write_note(MessageType.OPERATIONS, note, urgent=False, key="run-1", at=at) if note else None
-    pace = Pace(sleep=office.clock.sleep, jitter=lambda: 0.0)
+    pace = Pace(budget_seconds=seconds, sleep=office.clock.sleep, jitter=lambda: 0.0)
     return send_notifications(office.store, subscribers, office.clock, note=written, pace=pace)
 
 
@@ -125,7 +125,9 @@ def test_the_result_shows_what_became_of_each_message_on_each_channel(
     post_office.record("third | and", "fourth")
     post_office.clock.pass_by(minutes=1)
 
-    result = send(post_office, works, broken, later)
+    result = send(
+        post_office, works, broken, later, seconds=3
+    )  # too short for a second try, which would drive the clock
 
     channels, messages = result.render_tables()
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in channels.splitlines()[4:]]
