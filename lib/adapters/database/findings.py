@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import record_message
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.order_rows import INTENTS
 from lib.adapters.database.portfolio_rows import table_of
 from lib.adapters.database.tables.reconciliation import OrderFindingRow, ReconciliationRow

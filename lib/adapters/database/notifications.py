@@ -12,8 +12,7 @@ from sqlmodel import col, select
 
 from lib.adapters.database import delivery_records, held_notifications
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.message_rows import load_attachments, to_message
-from lib.adapters.database.message_rows import record_message as record_message
+from lib.adapters.database.message_rows import load_attachments, record_message, to_message
 from lib.adapters.database.notification_queue import BACKLOG, CHANNEL_LOCK, CLAIM, ROUTE, UNDELIVERED, URGENT
 from lib.adapters.database.tables.notifications import NotificationDeliveryRow, NotificationRow
 from lib.notifications.holding import Held

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.balance_rows import SNAPSHOTS, to_snapshot
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.notifications import record_message
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.portfolio_rows import table_of
 from lib.adapters.database.tables.market import CANDLE_GAPS, SYNC_STATUS
 from lib.adapters.database.tables.performance import REPORTS
