@@ -27,7 +27,8 @@ def write_approval_wanted(review: OrderReview, ticket: Ticket, at: datetime) -> 
     worth = format_money(ticket.quantity * ticket.reference_price, ticket.quote)
     note = f" ({review.note})" if review.note else ""
     body = (
-        f"{_start_sentence(ticket.name)}, worth {worth} at {format_number(ticket.reference_price)}{note}: {ticket.why}.\n"
+        f"{_start_sentence(ticket.name)}, worth {worth} at {format_number(ticket.reference_price)}{note}: "
+        f"{ticket.why}.\n"
         f"What to do: open the run in the Prefect UI, press Resume, and approve or reject until "
         f"{describe_deadline(review.answer_within, at)}. Without an answer nothing is sent."
     )

@@ -248,23 +248,6 @@ async def test_a_crossed_stop_is_sold_at_once_and_what_fails_is_told_and_tried_b
     assert len(told(prefect_world, "Stop loss triggered")) == 1
 
 
-async def test_a_price_that_recovers_before_the_sale_gives_the_exit_up(
-    prefect_world: World, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__STOP_POLICY", "exit")
-    await critical_path(return_state=True)
-    monkeypatch.setattr(exits, "DEPLOYMENT", "close-position/absent")
-    price = prefect_world.let_stop_trigger(SYMBOL)
-    await critical_path(return_state=True)
-    prefect_world.simulator.control.set_price("SOLUSDT", round(price * Decimal("1.2"), 2))
-    deployment = await deploy(close_position)
-    await critical_path(return_state=True)
-    assert prefect_world.query("SELECT state, note FROM position_exits") == [
-        ("void", "the price is back within the limit")
-    ]
-    assert await list_runs(deployment) == []
-
-
 async def test_a_sale_that_is_killed_after_its_order_was_booked_is_ended_by_the_same_run_with_one_order(
     prefect_world: World, deploy: Deploy, prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

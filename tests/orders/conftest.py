@@ -113,6 +113,7 @@ async def orders_desk(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIte
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__KIND", "live")
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_KEY", API_KEY)
     monkeypatch.setenv("FKS_ACCOUNTS__DEMO__API_SECRET", "simulator-secret")
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__STOP_POLICY", "exit")
     monkeypatch.setenv("FKS_ACCOUNTS__PAPER__KIND", "paper")
     world.simulator.control.scenario("flat")
     async with world.platform() as platform:

@@ -59,20 +59,27 @@ async def find_open(desk: OrderDesk) -> Exit:
     return found
 
 
-@pytest.mark.parametrize(
-    ("policy", "wanted"),
-    [
-        (ExitPolicy.ALERT, []),
-        (ExitPolicy.APPROVE, [("stop_loss", "approve", "wanted")]),
-        (ExitPolicy.EXIT, [("stop_loss", "exit", "wanted")]),
-    ],
-)
-async def test_a_crossing_is_wanted_once_however_often_the_price_is_below(
-    orders_desk: OrderDesk, policy: ExitPolicy, wanted: list[tuple[str, ...]]
-) -> None:
-    for minutes, ratio in ((0, "0.89"), (5, "0.85"), (40, "0.85"), (45, "0.901"), (50, "0.89"), (100, "1.2")):
-        check(orders_desk, policy, ratio, minutes=minutes)
-    assert list_exits(orders_desk) == wanted
+async def test_a_crossing_is_wanted_once_however_often_the_price_is_below(orders_desk: OrderDesk) -> None:
+    for policy in ExitPolicy:
+        orders_desk.world.query("TRUNCATE position_exits, position_alarms, order_tickets")
+        for minutes, ratio in ((0, "0.89"), (5, "0.85"), (40, "0.85"), (45, "0.901"), (50, "0.89"), (100, "1.2")):
+            check(orders_desk, policy, ratio, minutes=minutes)
+        wanted = [] if policy is ExitPolicy.ALERT else [("stop_loss", policy.value, "wanted")]
+        assert [one for one in list_exits(orders_desk) if one.kind == "stop_loss"] == wanted
+
+
+async def test_an_exit_is_given_up_when_the_reason_for_it_is_gone(orders_desk: OrderDesk) -> None:
+    platform = orders_desk.platform
+    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    wanted = await find_open(orders_desk)
+    assert await exits.find_obstacle(platform, wanted) is None
+    check(orders_desk, ExitPolicy.EXIT, "1.0", minutes=5)
+    assert await exits.find_obstacle(platform, wanted) == "the price is back within the limit"
+    other = replace(wanted, policy=ExitPolicy.APPROVE)
+    assert await exits.find_obstacle(platform, other) == "the account's policy is exit now"
+    assert await exits.find_obstacle(platform, replace(wanted, symbol="ADA/USDT")) == "the position is closed"
+    await exits.give_up(platform, wanted, "the price is back within the limit")
+    assert list_exits(orders_desk) == [("stop_loss", "exit", "void")]
 
 
 async def test_a_take_profit_is_wanted_by_its_own_policy(orders_desk: OrderDesk) -> None:
@@ -96,7 +103,6 @@ async def test_an_exit_ends_by_what_became_of_its_run(orders_desk: OrderDesk) ->
     platform = orders_desk.platform
     check(orders_desk, ExitPolicy.APPROVE, "0.89")
     wanted = await find_open(orders_desk)
-    assert await exits.find_obstacle(platform, wanted) == "the account's policy is alert now"
     await exits.begin_exit(platform, wanted, "run-1")
     await exits.begin_exit(platform, wanted, "run-2")  # who comes second changes nothing
     started = await find_open(orders_desk)
