@@ -15,8 +15,8 @@ PAID_IN = "paid in less paid out"
 
 
 def format_change(ratio: float | None) -> str:
-    """Render a ratio as a signed percentage: ``+1.25 %``."""
-    return UNKNOWN if ratio is None else f"{_tidy(100 * ratio):+,.2f} %"
+    """Render a ratio as a signed percentage: ``+1.25 %``, ``0.00 %``."""
+    return UNKNOWN if ratio is None else f"{_sign(100 * ratio)} %"
 
 
 def format_gain(amount: Decimal, asset: str = "") -> str:
@@ -78,7 +78,7 @@ def _describe_decline(one: Performance) -> str:
 
 def _describe_lead(one: Performance) -> str:
     lead = one.lead
-    return UNKNOWN if lead is None else f"{_tidy(100 * lead):+,.2f} points"
+    return UNKNOWN if lead is None else f"{_sign(100 * lead)} points"
 
 
 def _explain(one: Performance, value: float | None, otherwise: str, *, percent: bool = False) -> str:
@@ -87,6 +87,10 @@ def _explain(one: Performance, value: float | None, otherwise: str, *, percent: 
     if value is None:
         return otherwise if one.is_enough and otherwise else f"{UNKNOWN} ({one.known_days} of {LEAST_DAYS} days)"
     return f"{100 * value:,.1f} %" if percent else f"{_tidy(value):,.2f}"
+
+
+def _sign(value: float) -> str:
+    return f"{value:+,.2f}" if round(value, 2) else "0.00"
 
 
 def _tidy(value: float) -> float:

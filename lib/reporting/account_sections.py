@@ -7,7 +7,7 @@ from decimal import Decimal
 from lib.allocation.drift import Drift
 from lib.allocation.wording import format_points
 from lib.performance.performance import Performance
-from lib.performance.wording import PAID_IN, describe_performance, format_gain
+from lib.performance.wording import PAID_IN, describe_performance, format_change, format_gain
 from lib.portfolio.stores import HeldPosition
 from lib.reporting.parts import value_of
 from lib.reporting.report import AccountLine, Report
@@ -29,8 +29,14 @@ MAX_SYMBOLS = 20
 
 def show_accounts(report: Report) -> Section:
     """What each account is worth now."""
-    headers = ("<account", ">equity", ">cash", ">invested", ">unrealized", ">realized, ever", ">today so far", "<as of")
+    headers = ["<account", ">equity", ">cash", ">invested", ">unrealized", ">realized, ever", ">today so far", "<as of"]
     rows = [_show_account(one, report) for one in report.accounts]
+    if len(rows) > 1:  # of a single one, the whole table of performance says it
+        headers[1:1] = [">profit", ">return"]
+        rows = [
+            [row[0], *_show_growth(report.by_account.get(one.name)), *row[1:]]
+            for one, row in zip(report.accounts, rows, strict=True)
+        ]
     notes = [
         f"{one.name} has differences to its ledger: {', '.join(each.asset for each in one.breaks)} (classify-break)."
         for one in report.accounts
@@ -64,6 +70,12 @@ def _show_account(one: AccountLine, report: Report) -> list[Cell | str]:
         signed(day),
         Cell(f"{format_instant(balance.at)} UTC", Tone.WARN if one.is_stale(report.created_at) else Tone.PLAIN),
     ]
+
+
+def _show_growth(one: Performance | None) -> list[Cell | str]:
+    if one is None or one.stretch is None:
+        return ["–", "–"]
+    return [signed(format_gain(one.stretch.profit)), signed(format_change(one.measures.total_return))]
 
 
 def show_performance(report: Report) -> Section:

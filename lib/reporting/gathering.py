@@ -112,7 +112,8 @@ def gather_report(
     gathering = Gathering(sources, now)
     period = find_period(now, kind.days)
     scope = Scope(accounts[0].name if len(accounts) == 1 else ALL, accounts[0].quote_asset)
-    track = _load_tracks(gathering, accounts, period, kind)
+    tracks = _load_tracks(gathering, accounts, period, kind)
+    track = combine_tracks(tracks)
     charted = cut_points(track.points, now - timedelta(days=kind.chart_days), now + timedelta(days=1))
     positions = [one for account in accounts for one in _load_positions(gathering, account)]
     within = [order for order in track.orders if period.start <= order.at < period.end]
@@ -125,6 +126,9 @@ def gather_report(
         created_at=now,
         accounts=tuple(_load_line(gathering, account) for account in accounts),
         performance=_measure(gathering, scope, period, track),
+        by_account={
+            name: _measure(gathering, Scope(name, scope.quote_asset), period, of_it) for name, of_it in tracks.items()
+        },
         previous=_measure(gathering, scope, period.previous, track),
         longer=_measure(gathering, scope, Period(period.last_day, LONGER_DAYS), track)
         if kind.days < LONGER_DAYS
@@ -144,8 +148,10 @@ def gather_report(
     return report.with_flaws(*gathering.flaws)
 
 
-def _load_tracks(gathering: Gathering, accounts: Sequence[Account], period: Period, kind: ReportType) -> Track:
-    """Return the past of all accounts together; one that cannot be read is named."""
+def _load_tracks(
+    gathering: Gathering, accounts: Sequence[Account], period: Period, kind: ReportType
+) -> dict[str, Track]:
+    """Return the past of each account; one that cannot be read is named."""
     sources = gathering.sources
     since = min(period.previous.start, gathering.now - timedelta(days=max(LONGER_DAYS, kind.chart_days))) - REACH
     tracks: dict[str, Track] = {}
@@ -157,7 +163,7 @@ def _load_tracks(gathering: Gathering, accounts: Sequence[Account], period: Peri
         )
         if track is not None:
             tracks[account.name] = track
-    return combine_tracks(tracks)
+    return tracks
 
 
 def _load_line(gathering: Gathering, account: Account) -> AccountLine:

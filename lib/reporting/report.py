@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -145,6 +146,7 @@ class Report:
         created_at: As of when everything that is no past is, UTC.
         accounts: Of the scope.
         performance: Of the period.
+        by_account: The same of each account, by name.
         previous: Of the period before.
         longer: Of the last thirty days; None where the period is as long.
         positions: Open ones, the largest first.
@@ -167,6 +169,7 @@ class Report:
     created_at: datetime
     accounts: tuple[AccountLine, ...]
     performance: Performance
+    by_account: Mapping[str, Performance]
     previous: Performance
     longer: Performance | None
     positions: tuple[HeldPosition, ...]

@@ -98,7 +98,7 @@ def test_an_account_without_trades_has_a_report(newsroom: Newsroom) -> None:
         assert words in result.markdown
     [told] = newsroom.messages()
     assert "Positions: none.\nTrades: none." in told.body
-    assert "0.00 % (0.00 USDT), equity 1,000.00 USDT" in told.title
+    assert told.title.endswith(": 0.00 % (0.00 USDT), equity 1,000.00 USDT")
 
 
 def test_an_account_that_is_one_day_old_says_since_when_it_is_known(newsroom: Newsroom) -> None:
@@ -163,6 +163,8 @@ def test_several_accounts_are_one_report_and_one_that_cannot_be_used_is_named(ne
     result = newsroom.write()
     assert result.status is Status.PARTIAL
     assert "+6.67 % (+100.00 USDT), equity 1,600.00 USDT" in newsroom.messages()[0].title
+    assert "demo (live) +100.00 +10.00 % 1,100.00" in read(result).text
+    assert "second (live) 0.00 0.00 % 500.00" in read(result).text
     assert "Account second cannot be used: The live account has no keys." in result.markdown
     assert "account foreign: its amounts are in EUR" in result.markdown
     assert result.path is not None and result.path.endswith("daily-2024-10-13.html")
