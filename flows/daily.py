@@ -15,6 +15,23 @@ DAILY = timedelta(days=1)
 PeriodDays = Annotated[int, Field(ge=1, le=3650)]
 
 
+@flow(name="strategy-validation", flow_run_name=showing.name_run, validate_parameters=True)
+async def strategy_validation(strategy: str | None = None) -> State[Any]:
+    """Test each strategy on recent candles with its own parameters, and disable those that fail.
+
+    A strategy must reach the limits of the settings FKS_VALIDATION_*; a pinned one stays whatever comes out.
+    set-strategy-state switches a strategy on again.
+
+    Args:
+        strategy: Test only this one, also one that is disabled; empty means all that give signals.
+    """
+    return await support.run_chain(
+        (tasks.validate_strategies, strategy or None),
+        (tasks.send_notifications,),
+        every=DAILY,
+    )
+
+
 @flow(name="data-management", flow_run_name=showing.name_run, validate_parameters=True)
 async def data_management(dry_run: bool = False) -> State[Any]:
     """Move old candles and indicators to the archive, delete other old rows, and measure how the database grows.

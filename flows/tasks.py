@@ -193,6 +193,15 @@ async def calculate_metrics(account: str | None = None, period_days: int = 30) -
         return support.conclude_task(await performance.calculate_metrics(platform, account, period_days))
 
 
+@task(name="validate_strategies", task_run_name="validate_strategies", **support.RETRY)
+async def validate_strategies(strategy: str | None = None) -> State[Any]:
+    """Judge strategies on recent data by their own parameters; who fails gives no signals from then on."""
+    from lib.tasks import research  # numba and matplotlib stay out of the five-minute chain
+
+    async with support.platform() as platform, showing.progress_artifact("validation-progress") as show:
+        return support.conclude_task(await research.validate_strategies(platform, strategy, show))
+
+
 @task(name="generate_report", task_run_name="generate_report", **support.RETRY)
 async def generate_report(account: str | None, report_type: str) -> State[Any]:
     """Write a report, show its pictures, and record the message that brings it; a retried task tells it once."""

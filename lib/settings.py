@@ -199,6 +199,15 @@ class Settings(BaseSettings):
     backtest_slippage_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(
         Decimal("0.05"), description="Of the price; what each fill of a backtest is worse by."
     )
+    validation_days: Annotated[int, Field(ge=7, le=3650)] = Field(
+        180, description="Recent days that a strategy is judged on every night."
+    )
+    validation_min_sharpe: Annotated[float, Field(ge=-10, le=10)] = Field(
+        1.0, description="A strategy must be above it on those days, or it is disabled."
+    )
+    validation_min_return_pct: Annotated[float, Field(ge=-100, le=1000)] = Field(0.0, description="As above.")
+    validation_max_drawdown_pct: Percent = Field(Decimal(30), description="A strategy must stay below it.")
+    validation_min_trades: Annotated[int, Field(ge=0)] = Field(20, description="It must have made at least so many.")
 
     max_order_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
         None, description="Quote; a larger order is refused. Empty: no limit."

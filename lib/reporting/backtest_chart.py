@@ -31,11 +31,11 @@ ACCOUNT, HELD, FALL, PRICE, INK, FAINT = "#2563eb", "#d97706", "#d73027", "#6b72
 WON, LOST = "#1a9850", "#d73027"
 
 
-def draw_backtest(done: Backtest) -> bytes:
-    """Return the picture as a PNG; prices and trades of the first `MOST_PRICES` symbols."""
+def draw_backtest(done: Backtest, most_prices: int = MOST_PRICES) -> bytes:
+    """Return the picture as a PNG, with prices and trades of so many symbols at most."""
     from matplotlib.figure import Figure  # half a second, which only a run that draws pays
 
-    symbols = done.candles.symbols[:MOST_PRICES]
+    symbols = done.candles.symbols[:most_prices]
     heights = [HEIGHTS["equity"], HEIGHTS["drawdown"], *[HEIGHTS["price"]] * len(symbols)]
     figure = Figure(figsize=(WIDTH, sum(heights)), dpi=DPI, facecolor="white", layout="constrained")
     axes = figure.subplots(len(heights), 1, sharex=True, gridspec_kw={"height_ratios": heights})

@@ -82,6 +82,17 @@ class StrategyStore(Protocol):
         """
         ...
 
+    def disable(self, strategy: StoredStrategy, why: str, message: Message, now: datetime) -> bool:
+        """Disable an active strategy, keep the change, and record its message, all or nothing.
+
+        False, and nothing is done, when its state or parameters are no longer those that were read.
+        """
+        ...
+
+    def tell(self, message: Message) -> bool:
+        """Record a message about a strategy; False when one with its deduplication key was recorded before."""
+        ...
+
 
 class Action(StrEnum):
     """What a strategy says."""

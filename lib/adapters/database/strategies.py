@@ -10,8 +10,10 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.tables.strategies import STRATEGIES, STRATEGY_CHANGES, STRATEGY_PARAMETERS
 from lib.errors import OperatorError
+from lib.notifications.messages import Message
 from lib.strategy.stores import Registration, StoredStrategy, StrategyState
 
 FIRST = 1  # version and revision of what was just registered
@@ -54,14 +56,27 @@ class DatabaseStrategies:
                 raise OperatorError(f"Expected one of the strategies {names or '(none is registered)'}, was {name!r}.")
             if current == state:
                 return False
-            revision = connection.execute(
-                update(STRATEGIES)
-                .where(STRATEGIES.c.name == name)
-                .values(state=state.value, why=why, changed_at=now, revision=STRATEGIES.c.revision + 1)
-                .returning(STRATEGIES.c.revision)
-            ).scalar_one()
-            _keep_change(connection, name, revision, why, now)
+            _change_state(connection, name, state, why, now)
             return True
+
+    def disable(self, strategy: StoredStrategy, why: str, message: Message, now: datetime) -> bool:
+        """See `StrategyStore`."""
+        with self._transaction(f"disabling strategy {strategy.name}") as connection:
+            stands = select(STRATEGIES.c.state).where(STRATEGIES.c.name == strategy.name).with_for_update()
+            version = select(STRATEGY_PARAMETERS.c.version).where(
+                STRATEGY_PARAMETERS.c.strategy == strategy.name, IS_ACTIVE
+            )
+            now_there = connection.scalar(stands), connection.scalar(version)
+            if now_there != (StrategyState.ACTIVE.value, strategy.version):
+                return False
+            _change_state(connection, strategy.name, StrategyState.DISABLED, why, now)
+            record_message(connection, message)
+            return True
+
+    def tell(self, message: Message) -> bool:
+        """See `StrategyStore`."""
+        with self._transaction("recording the message of a strategy") as connection:
+            return record_message(connection, message)
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[Connection]:
@@ -91,6 +106,17 @@ def _register(connection: Connection, strategy: Registration, now: datetime) -> 
     )
     _keep_change(connection, strategy.name, FIRST, REGISTERED, now)
     return True
+
+
+def _change_state(connection: Connection, name: str, state: StrategyState, why: str, now: datetime) -> None:
+    """Set the state of a strategy that is locked, and keep the change."""
+    revision = connection.execute(
+        update(STRATEGIES)
+        .where(STRATEGIES.c.name == name)
+        .values(state=state.value, why=why, changed_at=now, revision=STRATEGIES.c.revision + 1)
+        .returning(STRATEGIES.c.revision)
+    ).scalar_one()
+    _keep_change(connection, name, revision, why, now)
 
 
 def _keep_change(connection: Connection, name: str, revision: int, why: str, now: datetime) -> None:
