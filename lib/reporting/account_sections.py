@@ -81,7 +81,7 @@ def _show_growth(one: Performance | None) -> list[Cell | str]:
 def show_performance(report: Report) -> Section:
     """The period beside the one before, and beside thirty days."""
     columns: list[tuple[str, Performance]] = [
-        (report.period.words, report.performance),
+        (report.kind.present, report.performance),
         (report.kind.previous, report.previous),
     ]
     if report.longer is not None:

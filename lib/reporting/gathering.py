@@ -34,7 +34,7 @@ from lib.strategy.stores import StrategyStore
 LONGER_DAYS = 30
 MAX_ORDERS = 10
 MAX_BUYS = 10
-MAX_UNDELIVERED = 10
+MAX_UNDELIVERED = 100
 DELIVERED_WITHIN = timedelta(minutes=15)
 T = TypeVar("T")
 Other = TypeVar("Other")

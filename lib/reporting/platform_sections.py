@@ -18,6 +18,7 @@ LEVELS = {"HIGH": Tone.BAD, "MEDIUM": Tone.WARN, "LOW": Tone.GOOD, "NONE": Tone.
 STATES = {"Partial": Tone.WARN, "Skipped": Tone.PLAIN}
 MAX_NAMES = 4
 MAX_TROUBLES = 15
+MAX_TITLES = 10
 LONGEST_MESSAGE = 160
 CANDLES_LAST = timedelta(minutes=10)
 PRICES_LAST = timedelta(minutes=15)
@@ -148,7 +149,9 @@ def show_troubles(report: Report) -> Section:
     ]
     notes = [_count_runs(report, len(groups))]
     notes += [f"Account {one.name} cannot be used: {one.refused}" for one in report.accounts if one.refused]
-    notes += [f"Reached nobody ({why}): {title}" for title, why in report.undelivered]
+    notes += [f"Reached nobody ({why}): {title}" for title, why in report.undelivered[:MAX_TITLES]]
+    if (more := len(report.undelivered) - MAX_TITLES) > 0:
+        notes.append(f"So did {render_count(more, 'more messages')}.")
     notes += [f"Missing in this report: {flaw}" for flaw in report.flaws]
     headers = ("<flow", "<ended", ">runs", "<last (UTC)", "<what the last one said")
     return make_section("What failed", headers, rows, *notes)

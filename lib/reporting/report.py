@@ -11,7 +11,6 @@ from enum import StrEnum
 from lib.allocation.drift import Allocation
 from lib.balances.breaks import Break
 from lib.balances.snapshots import Snapshot
-from lib.errors import SettingsError
 from lib.performance.performance import Performance, Scope
 from lib.performance.period import Period
 from lib.performance.trades import FilledOrder
@@ -42,6 +41,11 @@ class ReportType(StrEnum):
         return 90 if self is ReportType.MONTHLY else 30
 
     @property
+    def present(self) -> str:
+        """What the period is called."""
+        return {ReportType.DAILY: "the day", ReportType.WEEKLY: "the week", ReportType.MONTHLY: "30 days"}[self]
+
+    @property
     def previous(self) -> str:
         """What the period before is called."""
         return {
@@ -49,17 +53,6 @@ class ReportType(StrEnum):
             ReportType.WEEKLY: "the week before",
             ReportType.MONTHLY: "the 30 days before",
         }[self]
-
-
-def to_report_type(name: str) -> ReportType:
-    """Return the type of a name.
-
-    Raises:
-        SettingsError: There is no such type.
-    """
-    if name not in list(ReportType):
-        raise SettingsError(f"Expected a report_type of {', '.join(ReportType)}, was {name!r}.")
-    return ReportType(name)
 
 
 @dataclass(frozen=True)
