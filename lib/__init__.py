@@ -10,6 +10,8 @@ The map, from the inside out:
 * ``research``: backtests: what strategies would have earned, held to other engines trade by trade.
 * ``portfolio``: the ledger (positions from fills), valuation and stop losses.
 * ``balances``: what accounts hold and are worth, cash flows, and breaks between the exchange and the ledger.
+* ``allocation``: targets, what is off, rebalance plans and how they are kept.
+* ``execution``: orders placed exactly once, the checks before them, approval, plans carried out, reconciliation.
 * ``risk``: rules, value at risk, drawdown, correlation.
 * ``performance``: returns of UTC days without deposits and withdrawals, what orders earned, and the measures of both.
 * ``paper``: accounts of our own that trade against the real order book, without keys.

@@ -253,6 +253,21 @@ async def test_killed_in_the_middle_of_a_plan_a_run_started_again_finishes_it(
 
 
 @pytest.mark.usefixtures("unattended")
+async def test_where_no_leg_can_be_traded_the_plan_fails_and_its_legs_are_shown_with_the_reason(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan_id = await desk.propose()
+    monkeypatch.setenv("FKS_MAX_ORDER_NOTIONAL", "10")
+    run, state = await desk.start()
+    assert state.type == "FAILED" and "at most 10.00 USDT an order are allowed" in str(state.message)
+    assert desk.plan(plan_id).state == "failed"
+    shown = (await read_artifacts(run.id))["rebalance-plan"]
+    assert "approved by **settings**" in shown and "at most 10.00 USDT an order are allowed" in shown
+    [told] = desk.told("💼 Rebalancing failed: 0 of ")
+    assert "at most 10.00 USDT" in told
+
+
+@pytest.mark.usefixtures("unattended")
 async def test_a_paper_account_is_rebalanced_by_the_same_orders_without_a_person(desk: Desk) -> None:
     proposed = await rebalance_portfolio("paper", return_state=True)
     assert proposed.name == "Completed", proposed.message
