@@ -19,6 +19,7 @@ from lib.notifications.outbox import NotificationStore
 from lib.notifications.parts import SHORT_CHANNEL
 
 MOST_MESSAGES = 40  # in a digest; what else waits goes out in the next one, at once
+MOST_CHARACTERS = 20_000  # of their texts, so that no channel has to cut them
 LONGEST_EXCERPT = 120
 TEXTS = "messages.txt"
 
@@ -41,12 +42,13 @@ def send_held(store: NotificationStore, subscribers: Sequence[Subscriber], now: 
 
 
 def _take(waiting: Mapping[int, Message]) -> dict[int, Message]:
-    """Return the oldest messages whose files, with the texts, fit into one message; always one at least."""
+    """Return the oldest messages whose texts and files fit into one message; always one at least."""
     batch: dict[int, Message] = {}
-    files = 1
+    files, characters = 1, 0
     for key, message in waiting.items():
         files += len(message.attachments)
-        if batch and files > MAX_ATTACHMENTS:
+        characters += len(message.title) + len(message.body)
+        if batch and (files > MAX_ATTACHMENTS or characters > MOST_CHARACTERS):
             break
         batch[key] = message
     return batch

@@ -10,6 +10,7 @@ from lib.notifications.outbox import Delivery, DeliveryState, Settlement
 
 FIRST_BACKOFF = timedelta(seconds=5)
 LONGEST_BACKOFF = timedelta(minutes=5)
+SHORTEST_POSTPONEMENT = timedelta(seconds=1)  # who asks to wait for no time at all is not asked again at once
 LONGEST_POSTPONEMENT = timedelta(hours=1)  # a broken Retry-After must not silence a channel for years
 # A refusal is the channel's, not the message's: what waits is kept while a person mends that, as through an outage.
 FIRST_REFUSED_PAUSE = timedelta(seconds=30)
@@ -57,7 +58,8 @@ def settle(attempt: Attempt, outcome: SendOutcome) -> Settlement:
             return Settlement(state, sent, 0, 0, wait, reason, text_sent=sent >= attempt.text_count)
         case Answer.POSTPONED:
             # Being asked to wait is no failure, and no reason to show.
-            return replace(kept, reason="", next_attempt_at=_bound(outcome.retry_at, now + calc_backoff(attempt), now))
+            wait = _bound(outcome.retry_at, now + calc_backoff(attempt), now)
+            return replace(kept, reason="", next_attempt_at=max(wait, now + SHORTEST_POSTPONEMENT))
         case Answer.UNAVAILABLE:
             return _retry_or_give_up(attempt, outcome, kept)
         case Answer.REFUSED:

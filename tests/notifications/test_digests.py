@@ -169,6 +169,21 @@ def test_a_channel_without_files_gets_the_whole_texts(post_office: PostOffice) -
     assert all(word in part.body for word in ("first", "one", "two", "second", "three", "four"))
 
 
+def test_long_texts_that_waited_are_cut_nowhere(post_office: PostOffice) -> None:
+    mail = Reader()
+    subscriber = Subscriber(mail, holding=HOURLY)
+    for number in range(30):
+        post_office.record(f"message {number}", body=f"{'word ' * 600}end {number}.", **INFO)
+    post_office.deliver(subscriber)
+    post_office.clock.pass_by(hours=1)
+
+    post_office.deliver(subscriber)
+
+    told = " ".join(part.body for part in mail.read).split()
+    assert told.count("word") == 30 * 600
+    assert {title.partition(" (")[0] for title in mail.taken} == {"📬 6 messages, 2026-03-02 12:00 to 12:00 UTC"}
+
+
 def test_two_passes_at_once_make_one_digest_and_a_lost_race_changes_nothing(post_office: PostOffice) -> None:
     store, mail = post_office.store, PickyChannel()
     subscriber = Subscriber(mail, holding=HOURLY)

@@ -61,9 +61,9 @@ def test_being_asked_to_wait_without_a_time_waits_like_a_failure() -> None:
     assert (settled.next_attempt_at, settled.reason) == (NOON + timedelta(seconds=5), "")
 
 
-def test_a_time_in_the_past_means_now() -> None:
+def test_a_time_in_the_past_means_a_second() -> None:
     settled = settle_at_noon(SendOutcome(Answer.POSTPONED, retry_at=NOON - timedelta(hours=1)))
-    assert settled.next_attempt_at == NOON
+    assert settled.next_attempt_at == NOON + timedelta(seconds=1)
 
 
 REFUSED = SendOutcome(Answer.REFUSED, "404")
