@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment
 from lib.portfolio.accounts import Account
@@ -123,12 +124,14 @@ def name_file(report: Report) -> str:
 def _save_page(report: Report, charts: Sequence[Attachment], folder: Path) -> tuple[Path | None, Report]:
     """Write the page under its name, at once and whole; an older one of the name is replaced."""
     path = folder / name_file(report)
+    part = folder / f"{path.name}.{os.getpid()}.part"
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)  # it tells what people own
-        with NamedTemporaryFile(dir=folder, suffix=".part", delete=False) as file:
-            file.write(render_html(report, charts))
-        Path(file.name).replace(path)
+        part.write_bytes(render_html(report, charts))
+        part.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
         logger.warning("The report could not be written to %s", path, exc_info=error)
         return None, report.with_flaws(f"the file {path} could not be written ({error.strerror}); make room there")
     return path, report
