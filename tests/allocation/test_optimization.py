@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy.exc import IntegrityError
@@ -232,3 +233,16 @@ def test_the_message_fits_when_the_universe_is_large(office: Archive) -> None:
     message = write_recommendation(plan, stored, START)
     assert len(message.body) < 2500
     assert "and 49 more" in message.body
+
+
+def test_people_are_told_when_the_plan_ends_at_the_edge_of_the_exposure_alarm(office: Archive) -> None:
+    account = hold("2000", asset("BTC", "0.16", "50000"), asset("SOL", "0", "100"))
+    plan = plan_rebalance(account, {f"{name}/USDT": listing("0.00001") for name in PRICES}, pair_rules("0.001"))
+    invested = 1 - plan.after.buckets[-1].ratio
+    assert Decimal("0.799") < invested <= Decimal("0.8")
+    with office.store.open_plans(ACCOUNT) as book:
+        stored = book.add(plan, code_version="1", reasons=(), now=START)
+    near, far = (write_recommendation(plan, stored, START, Decimal(limit)).body for limit in ("0.8", "0.9"))
+    assert "risk becomes HIGH above 80 %" in near and "a HIGH ends only below 76 %" in near.replace("\n", " ")
+    assert "FKS_CASH_RESERVE_PCT=25 leaves room." in near
+    assert "leaves room" not in far

@@ -11,7 +11,14 @@ from prefect.utilities.callables import parameter_schema
 from prefect.utilities.schema_tools.validation import ValidationError, validate
 
 from flows.market import critical_path
-from flows.on_demand import backfill_market_data, send_notification, set_stop_loss
+from flows.on_demand import (
+    backfill_market_data,
+    close_position,
+    open_position,
+    rebalance_portfolio,
+    send_notification,
+    set_stop_loss,
+)
 
 SOL = {"account": "demo", "symbol": "SOL/USDT"}
 
@@ -31,9 +38,13 @@ def check_form(flow: Flow[..., Any], parameters: dict[str, Any]) -> None:
         (set_stop_loss, SOL | {"stop_loss": "cheap"}, "field 'stop_loss'"),
         (set_stop_loss, SOL | {"account": ""}, "field 'account'"),
         (set_stop_loss, {"symbol": "SOL/USDT"}, "account"),
+        (open_position, SOL | {"quantity": 0}, "field 'quantity'.*0 is less than or equal to the minimum of 0"),
+        (close_position, SOL | {"share_pct": 101}, "field 'share_pct'.*101 is greater than the maximum of 100"),
         (backfill_market_data, {"start": "2026-01-01T00:00:00Z", "timeframes": ["7m"]}, "'7m' is not one of.*'1h'"),
         (backfill_market_data, {"start": "2026-01-01T00:00:00Z", "symbols": ["BTC USDT"]}, r"field 'symbols\[0\]'"),
         (backfill_market_data, {}, "start"),
+        (rebalance_portfolio, {"account": "demo", "plan": 0}, "field 'plan'"),
+        (rebalance_portfolio, {"account": "demo", "execute": "maybe"}, "field 'execute'"),
         (send_notification, {"type": "gossip", "message": "x"}, "'gossip' is not one of.*'operations'"),
         (send_notification, {"type": "operations", "message": ""}, "field 'message'"),
     ],
@@ -50,6 +61,7 @@ def test_a_value_that_cannot_be_meant_is_refused_by_name(
     [
         (set_stop_loss, SOL | {"stop_loss": "-1"}, "stop_loss: Input should be greater than 0"),
         (set_stop_loss, SOL | {"stop_loss": "NaN"}, "stop_loss: Input should be a finite number"),
+        (close_position, SOL | {"share_pct": "100.1"}, "share_pct: Input should be less than or equal to 100"),
         (backfill_market_data, {"start": "yesterday"}, "start: Input should be a valid datetime"),
         (set_stop_loss, SOL | {"stop_los": 5}, "stop_los"),
         (send_notification, {"type": "operations", "message": " \n "}, "message: String should have at least 1"),
@@ -65,6 +77,8 @@ def test_what_a_form_cannot_check_the_flow_does(flow: Flow[..., Any], parameters
     [
         (critical_path, {"account": None}),
         (set_stop_loss, SOL | {"stop_loss": 120.5, "take_profit": 180}),
+        (open_position, SOL | {"strategy": "breakout", "execute": True}),
+        (close_position, SOL | {"share_pct": 50}),
         (backfill_market_data, {"start": "2026-01-01T00:00:00Z", "symbols": ["btc/usdt"], "timeframes": ["1h"]}),
         (send_notification, {"type": "operations", "message": "Maintenance tonight", "urgent": True}),
     ],
