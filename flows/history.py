@@ -22,11 +22,11 @@ from prefect.client.schemas.objects import TERMINAL_STATES, FlowRun, StateType
 from prefect.client.schemas.sorting import FlowRunSort
 from prefect.exceptions import PrefectException
 
-from lib.reporting.runs import RunHistory, TroubledRun
+from lib.reporting.runs import MILD, RunHistory, TroubledRun
 
 TAG = "fks"  # of every deployment of ours; the server may be shared
 FAILED = FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.FAILED, StateType.CRASHED]))
-MILD = FlowRunFilterState(name=FlowRunFilterStateName(any_=["Partial", "Skipped"]))
+TROUBLED = FlowRunFilterState(name=FlowRunFilterStateName(any_=[*MILD]))
 ENDED = FlowRunFilterState(type=FlowRunFilterStateType(any_=[*TERMINAL_STATES]))
 MOST_RUNS = 200  # of a kind; what the server gives in one answer
 logger = logging.getLogger("lib.flows")
@@ -39,7 +39,7 @@ async def read_history(start: datetime, end: datetime) -> RunHistory:
             runs = await client.count_flow_runs(flow_run_filter=_filter(ENDED, start, end))
             troubled: list[FlowRun] = []
             count = 0
-            for state in (FAILED, MILD):
+            for state in (FAILED, TROUBLED):
                 wanted = _filter(state, start, end)
                 count += await client.count_flow_runs(flow_run_filter=wanted)
                 newest_first = FlowRunSort.EXPECTED_START_TIME_DESC

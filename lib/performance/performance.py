@@ -159,6 +159,8 @@ def _calc_benchmark(scope: Scope, stretch: Stretch | None, market: MarketFacts) 
 def follow_benchmark(points: Sequence[EquityPoint], prices: Sequence[Decimal | None]) -> list[float]:
     """Return what the equity would be, had all money been in the benchmark; NaN where no price was known so far.
 
+    It is never below zero: more cannot be paid out than would have been there.
+
     Args:
         points: Of the account; it begins with their first equity, and their flows are paid in and out of it too.
         prices: Of the benchmark at each point.
@@ -169,7 +171,7 @@ def follow_benchmark(points: Sequence[EquityPoint], prices: Sequence[Decimal | N
         if place == 0:
             held = float(point.equity)
         else:
-            held = held * (float(price / last) if price and last else 1.0) + float(point.net_flow)
+            held = max(0.0, held * (float(price / last) if price and last else 1.0) + float(point.net_flow))
         last = price or last
         followed.append(held if last is not None else float("nan"))
     return followed

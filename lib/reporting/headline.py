@@ -8,13 +8,11 @@ from decimal import Decimal
 from lib.performance.wording import UNKNOWN, format_change, format_gain
 from lib.reporting.platform_sections import find_behind
 from lib.reporting.report import Report
-from lib.reporting.runs import group_troubles
+from lib.reporting.runs import MILD, group_troubles
 from lib.reporting.sections import Cell, Tone, signed
 from lib.results import render_count
 from lib.strategy.stores import StrategyState
 from lib.units import format_money
-
-MILD = ("Partial", "Skipped")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from lib.risk.rules import format_percent
 from lib.strategy.stores import StrategyState
 
 LEVELS = {"HIGH": Tone.BAD, "MEDIUM": Tone.WARN, "LOW": Tone.GOOD, "NONE": Tone.PLAIN}
-STATES = {"Partial": Tone.WARN, "Skipped": Tone.PLAIN}
+STATES = {"Partial": Tone.WARN, "Skipped": Tone.PLAIN, "Cancelled": Tone.PLAIN}
 MAX_NAMES = 4
 MAX_TROUBLES = 15
 MAX_TITLES = 10

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+MILD = ("Partial", "Skipped", "Cancelled")
+"""States of runs that did not fail: some items did, or the run came too late, or somebody ended it."""
+
 
 @dataclass(frozen=True)
 class TroubledRun:
@@ -14,7 +17,7 @@ class TroubledRun:
     Attributes:
         flow: "critical-path".
         at: When it was due, UTC.
-        state: "Failed", "Crashed", "TimedOut", "Partial", "Skipped".
+        state: "Failed", "Crashed", "TimedOut", or one of `MILD`.
         message: Why.
     """
 
@@ -61,5 +64,4 @@ def group_troubles(troubled: Sequence[TroubledRun]) -> list[Trouble]:
         key = run.flow, run.state
         group = groups.get(key)
         groups[key] = replace(group, count=group.count + 1) if group else Trouble(run, 1)
-    mild = ("Partial", "Skipped")
-    return sorted(groups.values(), key=lambda one: (one.last.state in mild, -one.count, one.last.flow))
+    return sorted(groups.values(), key=lambda one: (one.last.state in MILD, -one.count, one.last.flow))

@@ -87,6 +87,11 @@ def test_the_benchmark_gets_the_same_deposits_and_moves_with_its_price() -> None
     assert follow_benchmark(points, [None, Decimal(100), None, Decimal(90)])[1:] == pytest.approx([1000, 1500, 1350])
 
 
+def test_no_more_leaves_the_benchmark_than_would_have_been_in_it() -> None:
+    points = [point(0, "1000"), point(1, "0", "-1000"), point(2, "100", "100")]
+    assert follow_benchmark(points, [Decimal(100), Decimal(50), Decimal(50)]) == pytest.approx([1000, 0, 100])
+
+
 @given(st.lists(st.tuples(AMOUNTS, st.decimals("-500", "500", places=2)), min_size=2, max_size=20))
 def test_the_days_multiply_to_the_growth(steps: list[tuple[Decimal, Decimal]]) -> None:
     points = [EquityPoint(START + place * timedelta(hours=9), *step) for place, step in enumerate(steps)]
