@@ -10,9 +10,27 @@ from prefect.client.schemas.objects import State
 from pydantic import Field
 
 from flows import showing, support, tasks
+from lib.params import SymbolName
 
 DAILY = timedelta(days=1)
 PeriodDays = Annotated[int, Field(ge=1, le=3650)]
+
+
+@flow(name="backtesting", flow_run_name=showing.name_run, validate_parameters=True)
+async def backtesting(strategy: str | None = None, symbols: list[SymbolName] | None = None) -> State[Any]:
+    """Search each strategy's parameters on past candles, and keep the best as its candidate; signals do not change.
+
+    Parameters are chosen on past days and judged on the days after them (walk-forward), and on the last day. How much
+    of the best result is chance is told by the deflated Sharpe ratio and the probability of overfitting.
+
+    Args:
+        strategy: Search only this one, also one that is disabled; empty means all.
+        symbols: Search on these; empty means all that are kept.
+    """
+    return await support.run_chain(
+        (tasks.run_backtest, strategy or None, symbols or None),
+        every=DAILY,
+    )
 
 
 @flow(name="strategy-validation", flow_run_name=showing.name_run, validate_parameters=True)

@@ -196,10 +196,19 @@ async def calculate_metrics(account: str | None = None, period_days: int = 30) -
 @task(name="validate_strategies", task_run_name="validate_strategies", **support.RETRY)
 async def validate_strategies(strategy: str | None = None) -> State[Any]:
     """Judge strategies on recent data by their own parameters; who fails gives no signals from then on."""
-    from lib.tasks import research  # numba and matplotlib stay out of the five-minute chain
+    from lib.tasks import validating  # numba and matplotlib stay out of the five-minute chain
 
     async with support.platform() as platform, showing.progress_artifact("validation-progress") as show:
-        return support.conclude_task(await research.validate_strategies(platform, strategy, show))
+        return support.conclude_task(await validating.validate_strategies(platform, strategy, show))
+
+
+@task(name="run_backtest", task_run_name="run_backtest", **support.RETRY)
+async def run_backtest(strategy: str | None = None, symbols: list[str] | None = None) -> State[Any]:
+    """Search the parameters of strategies on past candles, walking forward, and store the best as candidates."""
+    from lib.tasks import searching  # numba stays out of the five-minute chain
+
+    async with support.platform() as platform, showing.progress_artifact("backtest-progress") as show:
+        return support.conclude_task(await searching.run_backtest(platform, strategy, symbols, show))
 
 
 @task(name="generate_report", task_run_name="generate_report", **support.RETRY)

@@ -199,6 +199,12 @@ class Settings(BaseSettings):
     backtest_slippage_pct: Annotated[Decimal, Field(ge=0, lt=10)] = Field(
         Decimal("0.05"), description="Of the price; what each fill of a backtest is worse by."
     )
+    search_combinations: Annotated[int, Field(ge=2, le=10_000)] = Field(
+        200, description="Parameters tried of each strategy every night; all of a smaller space."
+    )
+    search_train_days: Annotated[int, Field(ge=14)] = Field(180, description="Days on which parameters are chosen.")
+    search_test_days: Annotated[int, Field(ge=7)] = Field(30, description="Days after them on which they are judged.")
+    search_seed: int = Field(1, description="The same one tries the same parameters.")
     validation_days: Annotated[int, Field(ge=7, le=3650)] = Field(
         180, description="Recent days that a strategy is judged on every night."
     )

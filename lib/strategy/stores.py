@@ -40,6 +40,29 @@ class Registration:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """Parameters that a search found, to be judged before signals use them.
+
+    Attributes:
+        strategy: Its name.
+        parameters: Those.
+        metrics: What speaks for them, for tables and later judgement.
+        why: The same for people.
+        window_starts_at: Of the candles that chose them, UTC.
+        window_ends_at: Of them as well.
+        code_version: Of the strategy's file.
+    """
+
+    strategy: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    why: str
+    window_starts_at: datetime
+    window_ends_at: datetime
+    code_version: str
+
+
+@dataclass(frozen=True)
 class StoredStrategy:
     """A strategy as it stands.
 
@@ -86,6 +109,13 @@ class StrategyStore(Protocol):
         """Disable an active strategy, keep the change, and record its message, all or nothing.
 
         False, and nothing is done, when its state or parameters are no longer those that were read.
+        """
+        ...
+
+    def save_candidate(self, candidate: Candidate, now: datetime) -> int:
+        """Store parameters as a new version in place of the strategy's earlier candidate; return the version.
+
+        The earlier one is retired. Stored again with the same parameters, window and code, it keeps its version.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from lib.adapters.database.engine import database_errors
@@ -14,7 +14,7 @@ from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.tables.strategies import STRATEGIES, STRATEGY_CHANGES, STRATEGY_PARAMETERS
 from lib.errors import OperatorError
 from lib.notifications.messages import Message
-from lib.strategy.stores import Registration, StoredStrategy, StrategyState
+from lib.strategy.stores import Candidate, Registration, StoredStrategy, StrategyState
 
 FIRST = 1  # version and revision of what was just registered
 REGISTERED = "registered with its default parameters"
@@ -72,6 +72,25 @@ class DatabaseStrategies:
             _change_state(connection, strategy.name, StrategyState.DISABLED, why, now)
             record_message(connection, message)
             return True
+
+    def save_candidate(self, candidate: Candidate, now: datetime) -> int:
+        """See `StrategyStore`."""
+        table = STRATEGY_PARAMETERS.c
+        row = {**vars(candidate), "parameters": dict(candidate.parameters), "metrics": dict(candidate.metrics)}
+        is_of = table.strategy == candidate.strategy
+        with self._transaction(f"storing a candidate of {candidate.strategy}") as connection:
+            name = select(STRATEGIES.c.name).where(STRATEGIES.c.name == candidate.strategy)
+            connection.execute(name.with_for_update())  # one search at a time takes the next version
+            same = [table[key] == row[key] for key in ("parameters", "window_ends_at", "code_version")]
+            found = select(table.version).where(is_of, table.state == "candidate", *same)
+            if (version := connection.scalar(found)) is not None:
+                return int(version)
+            earlier = update(STRATEGY_PARAMETERS).where(is_of, table.state == "candidate")
+            connection.execute(earlier.values(state="retired"))
+            newest: int = connection.execute(select(func.max(table.version)).where(is_of)).scalar_one()
+            values = row | {"version": newest + 1, "state": "candidate", "created_at": now}
+            connection.execute(insert(STRATEGY_PARAMETERS).values(values))
+            return newest + 1
 
     def tell(self, message: Message) -> bool:
         """See `StrategyStore`."""
