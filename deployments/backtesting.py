@@ -154,10 +154,16 @@ def show_backtest(done: Backtest, console: Console) -> None:
     console.print(measures)
     trades = list_trades(done.simulation.trades, done.candles)
     if trades:
-        table = Table(title=f"The last of {len(trades):,} trades", title_justify="left", box=None, pad_edge=False)
+        table = Table(
+            title=f"The last of {len(trades):,} trades",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
         for head in TRADE_HEADS:
             table.add_column(head, no_wrap=True)
-        for cells in list_trade_rows(trades[-SHOWN_TRADES:]):
+        for cells in list_trade_rows(trades[-SHOWN_TRADES:], "%m-%d %H:%M"):
             table.add_row(*cells)
         console.print(table)
     for note in [*([done.why_no_trade] if done.why_no_trade else []), *done.notes]:

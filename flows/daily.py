@@ -35,9 +35,10 @@ async def backtesting(strategy: str | None = None, symbols: list[SymbolName] | N
 
 @flow(name="strategy-validation", flow_run_name=showing.name_run, validate_parameters=True)
 async def strategy_validation(strategy: str | None = None) -> State[Any]:
-    """Test each strategy on recent candles with its own parameters, and disable those that fail.
+    """Test each strategy on recent candles with its own parameters; who fails is disabled, a candidate that passes used.
 
-    A strategy must reach the limits of the settings FKS_VALIDATION_*; a pinned one stays whatever comes out.
+    A strategy must reach the limits of the settings FKS_VALIDATION_*, a candidate those of FKS_PROMOTION_* too; a
+    pinned one stays as it is whatever comes out.
     set-strategy-state switches a strategy on again.
 
     Args:

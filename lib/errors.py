@@ -21,6 +21,7 @@
     │   ├── OrderRefused          funds, filters or our own checks refuse an order
     │   │   └── CheckRefused      one of our own checks, with its code
     │   ├── PlanOutdated          time, prices or holdings have moved on since a plan was made: plan anew
+    │   ├── StrategyRefused       a strategy's code or parameters cannot be traded: mend or disable it
     │   └── EnvironmentRefused    port taken, disk full, folder not writable, wrong server version
     ├── DataError                 what came back cannot be used; nothing of it was stored
     │   ├── BadAnswer             not JSON, wrong types, wrong counts, impossible values
@@ -130,6 +131,10 @@ class CheckRefused(OrderRefused):
 
 class PlanOutdated(OperatorError):
     """Time, prices or holdings have moved on since a plan was made; nothing of it is sent, and it is planned anew."""
+
+
+class StrategyRefused(OperatorError):
+    """A strategy's code raises, gives what cannot be traded, or looks ahead; or its parameters do not fit it."""
 
 
 class EnvironmentRefused(OperatorError):

@@ -214,6 +214,12 @@ class Settings(BaseSettings):
     validation_min_return_pct: Annotated[float, Field(ge=-100, le=1000)] = Field(0.0, description="As above.")
     validation_max_drawdown_pct: Percent = Field(Decimal(30), description="A strategy must stay below it.")
     validation_min_trades: Annotated[int, Field(ge=0)] = Field(20, description="It must have made at least so many.")
+    promotion_min_deflated_sharpe: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.95, description="Of a candidate: the least probability that it is more than the luck of many trials."
+    )
+    promotion_max_overfitting_pct: Percent = Field(
+        Decimal(50), description="Of a candidate: how often what was best may turn out worse than half."
+    )
 
     max_order_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
         None, description="Quote; a larger order is refused. Empty: no limit."

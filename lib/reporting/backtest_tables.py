@@ -46,14 +46,14 @@ def list_measures(done: Backtest) -> list[Row]:
     ]
 
 
-def list_trade_rows(trades: Sequence[Trade]) -> list[tuple[str, ...]]:
-    """Return trades as rows under `TRADE_HEADS`."""
+def list_trade_rows(trades: Sequence[Trade], instant: str = "%Y-%m-%d %H:%M") -> list[tuple[str, ...]]:
+    """Return trades as rows under `TRADE_HEADS`, with instants in this format."""
     return [
         (
             one.symbol,
-            f"{one.entered_at:%Y-%m-%d %H:%M}",
+            f"{one.entered_at:{instant}}",
             format_float(one.entry_price),
-            f"{one.exited_at:%Y-%m-%d %H:%M}",
+            f"{one.exited_at:{instant}}",
             format_float(one.exit_price),
             one.reason,
             f"{one.profit:+,.2f}",

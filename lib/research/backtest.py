@@ -84,7 +84,7 @@ def backtest(
 
     Raises:
         DataError: Too few candles, impossible ones, or a price that never moves.
-        OperatorError: The strategy raises, gives what cannot be traded, or looks ahead.
+        StrategyRefused: The strategy raises, gives what cannot be traded, or looks ahead.
     """
     check_candles(candles)
     rows = [candles.row_of(symbol) for symbol in symbols]

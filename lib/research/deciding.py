@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lib.errors import FksError, OperatorError
+from lib.errors import FksError, OperatorError, StrategyRefused
 from lib.indicators.shelf import IndicatorShelf
 from lib.market.matrix import CandleMatrix
 from lib.research.engine import check_decisions
@@ -13,14 +13,16 @@ def decide(strategy: Strategy, candles: CandleMatrix) -> Decisions:
     """Return what the strategy decides, checked.
 
     Raises:
-        OperatorError: Its code raises, or gives what does not fit the candles.
+        StrategyRefused: Its code raises, or gives what does not fit the candles.
     """
     try:
         decisions = strategy.decide(IndicatorShelf(candles))
+    except OperatorError as error:
+        raise StrategyRefused(str(error)) from error
     except FksError:
         raise
     except Exception as error:
-        raise OperatorError(
+        raise StrategyRefused(
             f"Strategy {strategy.name} raised {type(error).__name__}: {error}. Mend its code."
         ) from error
     check_decisions(candles, decisions)

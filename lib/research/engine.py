@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lib.errors import DataError, OperatorError
+from lib.errors import DataError, StrategyRefused
 from lib.market.matrix import CandleMatrix
 from lib.research import kernels
 from lib.research.rules import Sizing, TradingRules
@@ -41,7 +41,7 @@ def simulate(candles: CandleMatrix, decisions: Decisions, rules: TradingRules) -
     The same input gives the same answer, to the bit.
 
     Raises:
-        OperatorError: The decisions do not belong to the candles, or cannot be traded.
+        StrategyRefused: The decisions do not belong to the candles, or cannot be traded.
         DataError: There is no candle, or one that is only half there.
     """
     check_candles(candles)
@@ -121,18 +121,18 @@ def check_decisions(candles: CandleMatrix, decisions: Decisions) -> None:
     """Refuse decisions that do not fit the candles, or that cannot be traded.
 
     Raises:
-        OperatorError: A matrix of another shape or kind, an entry without a candle, or without stop and target.
+        StrategyRefused: A matrix of another shape or kind, an entry without a candle, or without stop and target.
     """
     shape = candles.close.shape
     for name in DECIDED:
         matrix = getattr(decisions, name)
         if not isinstance(matrix, np.ndarray) or matrix.shape != shape:
             was = getattr(matrix, "shape", type(matrix).__name__)
-            raise OperatorError(
+            raise StrategyRefused(
                 f"The strategy's {name}: expected the shape {shape} (symbols, bars), was {was}. Mend it."
             )
     if decisions.entries.dtype != np.bool_ or decisions.exits.dtype != np.bool_:
-        raise OperatorError("The strategy's entries and exits: expected true or false, was something else. Mend it.")
+        raise StrategyRefused("The strategy's entries and exits: expected true or false, was something else. Mend it.")
     rows, bars = np.unravel_index(np.flatnonzero(decisions.entries), shape)
     values = (candles.close, decisions.stop_distance, decisions.target_distance, decisions.score)
     close, stop, target, score = (matrix[rows, bars] for matrix in values)
@@ -140,7 +140,7 @@ def check_decisions(candles: CandleMatrix, decisions: Decisions) -> None:
     if (bad := np.flatnonzero(~fits)).size:
         place = bad[0]
         where = f"{candles.symbols[rows[place]]} at {candles.opened_at[bars[place]]}"
-        raise OperatorError(
+        raise StrategyRefused(
             f"The strategy enters {where} with stop distance {stop[place]}, target distance {target[place]} and score "
             f"{score[place]} at a close of {close[place]}. Expected a candle, a stop above zero and a target. Mend it."
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import OperatorError
+from lib.errors import StrategyRefused
 from lib.market.matrix import CandleMatrix
 from lib.research.deciding import decide
 from lib.research.windows import DECIDED, cut_candles
@@ -33,7 +33,7 @@ def check_no_look_ahead(
         show: Told ``(done, total, what)``.
 
     Raises:
-        OperatorError: It looks ahead.
+        StrategyRefused: It looks ahead.
     """
     ends = choose_ends(decisions, strategy.lookback)
     whole = dict(_list_values(decisions))
@@ -45,7 +45,7 @@ def check_no_look_ahead(
             place = find_difference(whole[name][:, :end], values)
             if place is not None:
                 row, bar = place
-                raise OperatorError(
+                raise StrategyRefused(
                     f"Strategy {strategy.name} looks ahead: at the candle of {candles.opened_at[bar]} of "
                     f"{candles.symbols[row]} its {name} is {values[row, bar]} with the candles up to "
                     f"{candles.opened_at[end - 1]}, and {whole[name][row, bar]} with later ones. Mend its code: "

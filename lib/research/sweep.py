@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import OperatorError
+from lib.errors import StrategyRefused
 from lib.indicators.shelf import IndicatorShelf
 from lib.market.matrix import CandleMatrix, FloatMatrix
 from lib.performance.measures import DAYS_A_YEAR, FLAT
@@ -110,7 +110,7 @@ def sweep(
         threads: How many work at once; None takes one for each processor.
 
     Raises:
-        OperatorError: A strategy's code gives what cannot be traded.
+        StrategyRefused: A strategy's code gives what cannot be traded.
         DataError: There is no candle.
     """
     check_candles(candles)
@@ -177,14 +177,14 @@ def find_signals(course: Course, strategy: Strategy) -> tuple[Places, NDArray[np
     They are those of `Strategy.decide`, without its score: an entry whose score is unknown counts here.
 
     Raises:
-        OperatorError: The strategy's lines have another shape than the candles.
+        StrategyRefused: The strategy's lines have another shape than the candles.
     """
     entering, leaving = tuple(strategy.enter_when(course.shelf)), tuple(strategy.exit_when(course.shelf))
     shape = course.shelf.candles.close.shape
     for condition in (*entering, *leaving):
         if condition.left.values.shape != shape or condition.right.values.shape != shape:
             was = condition.left.values.shape, condition.right.values.shape
-            raise OperatorError(f"Strategy {strategy.name}: expected lines of the shape {shape}, was {was}. Mend it.")
+            raise StrategyRefused(f"Strategy {strategy.name}: expected lines of the shape {shape}, was {was}. Mend it.")
     count = len(course.prices[0]) + course.lead
     codes, exits = np.full(count, kernels.TRUE, np.uint8), np.zeros(count, np.bool_)
     for condition in entering:

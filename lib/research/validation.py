@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
 from tabulate import tabulate
 
-from lib.errors import OperatorError, RetryableError
+from lib.errors import OperatorError, RetryableError, StrategyRefused
 from lib.notifications.messages import Attachment, Message, MessageType, Severity
 from lib.ports import Clock
 from lib.research.backtest import Backtest
+from lib.research.promotion import Judge, try_promotion
 from lib.research.verdict import ValidationLimits, describe_numbers, find_failures
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
-from lib.strategy.stores import StoredStrategy, StrategyState, StrategyStore
+from lib.strategy.stores import StoredCandidate, StoredStrategy, StrategyState, StrategyStore
 
 TASK = "validate_strategies"
 TITLES = {True: "disabled", False: "fails, and is pinned"}
-Judge = Callable[[StoredStrategy], Backtest]
 Draw = Callable[[Backtest], Attachment]
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ class ValidationLine(BaseModel):
     numbers: str
     held: str
     symbols: int
+    candidate: str = ""
 
 
 class ValidationResult(TaskResult):
@@ -50,8 +52,8 @@ class ValidationResult(TaskResult):
         """Markdown with a row a strategy."""
         if not self.lines:
             return []
-        rows = [(one.strategy, one.version, one.verdict, one.numbers, one.held, one.symbols) for one in self.lines]
-        heads = ("strategy", "parameters", "verdict", "recently", "bought and held", "symbols")
+        rows = [list(one.model_dump().values()) for one in self.lines]
+        heads = ("strategy", "parameters", "verdict", "recently", "bought and held", "symbols", "candidate")
         return [tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True)]
 
 
@@ -70,6 +72,7 @@ def validate_strategies(
     * A failing strategy that is active is disabled: its state with the reason, its history and the message to people
       are one transaction, and only if nobody changed it since it was read. Nothing steps in for it.
     * One whose code raises, gives what cannot be traded, or looks ahead fails as well.
+    * A candidate that passes comes into force, whether what was in force passes or not (`lib.research.promotion`).
     * A pinned one stays; people are reminded once a week while it fails.
     * What cannot be judged (too little history, old candles) changes nothing and is reported.
     * A disabled one is judged only when it is named, and stays disabled.
@@ -89,9 +92,9 @@ def validate_strategies(
     """
     started_at = clock.now()
     chosen = choose_strategies(store.load_strategies(), strategy)
+    candidates = store.load_candidates()
     items: list[Item] = []
-    lines: list[ValidationLine] = []
-    disabled = 0
+    outcomes: list[Outcome] = []
     for number, one in enumerate(chosen):
         show(number, len(chosen), one.name)
         if one.state is StrategyState.DISABLED and strategy is None:
@@ -99,24 +102,27 @@ def validate_strategies(
             items.append(Item(name=one.name, status=Status.SKIPPED, detail=since))
             continue
         try:
-            item, line, is_off = _validate(one, judge, draw, store, limits, clock.now())
+            outcome = _validate(one, candidates.get(one.name), judge, draw, store, limits, clock.now())
         except RetryableError:
             raise
         except Exception as error:  # counted as a failed item: one that cannot be judged does not stop another
             logger.warning("Strategy %s cannot be judged", one.name, exc_info=error)
             items.append(failed_item(one.name, error))
             continue
-        items.append(item)
-        lines += [line] if line else []
-        disabled += is_off
+        items.append(outcome.item)
+        outcomes.append(outcome)
     return ValidationResult(
         task=TASK,
         status=calc_status(TASK, items),
-        counts={"strategies judged": len(lines), "disabled": disabled},
+        counts={
+            "strategies judged": sum(one.line is not None for one in outcomes),
+            "disabled": sum(one.is_disabled for one in outcomes),
+            "promoted": sum(one.is_promoted for one in outcomes),
+        },
         items=tuple(items),
         started_at=started_at,
         finished_at=clock.now(),
-        lines=tuple(lines),
+        lines=tuple(one.line for one in outcomes if one.line is not None),
     )
 
 
@@ -133,31 +139,48 @@ def choose_strategies(stored: Sequence[StoredStrategy], name: str | None) -> lis
     return chosen
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one strategy; without a line where its code cannot be used."""
+
+    item: Item
+    line: ValidationLine | None
+    is_disabled: bool
+    is_promoted: bool = False
+
+
 def _validate(
-    one: StoredStrategy, judge: Judge, draw: Draw, store: StrategyStore, limits: ValidationLimits, now: datetime
-) -> tuple[Item, ValidationLine | None, bool]:
-    """Judge one strategy and do what follows; return its item, its line, and whether it was disabled."""
+    one: StoredStrategy,
+    candidate: StoredCandidate | None,
+    judge: Judge,
+    draw: Draw,
+    store: StrategyStore,
+    limits: ValidationLimits,
+    now: datetime,
+) -> Outcome:
+    """Judge one strategy and its candidate, and do what follows."""
     try:
         done = judge(one)
-    except OperatorError as error:
-        reason = str(error)
-        is_off = _switch_off(one, [reason], None, store, now)
-        detail = f"{_say(one, is_off)}: {reason}"
-        return Item(name=one.name, status=Status.OK, detail=detail), None, is_off
+    except StrategyRefused as error:
+        is_off = _switch_off(one, [str(error)], None, store, now)
+        return Outcome(Item(name=one.name, status=Status.OK, detail=f"{_say(one, is_off)}: {error}"), None, is_off)
     failures = find_failures(done.metrics, limits)
-    is_off = bool(failures) and _switch_off(one, failures, (done, draw(done)), store, now)
-    verdict = "passes" if not failures else _say(one, is_off)
-    numbers = describe_numbers(done.metrics)
+    is_promoted, words = try_promotion(one, candidate, judge, store, limits, now)
+    is_off = False
+    if failures and not is_promoted:
+        is_off = _switch_off(one, failures, (done, draw(done)), store, now)
+    verdict = "passes" if not failures else "fails, and is replaced" if is_promoted else _say(one, is_off)
     line = ValidationLine(
         strategy=one.name,
         version=one.version,
         verdict=verdict,
-        numbers=numbers,
+        numbers=describe_numbers(done.metrics),
         held=f"return {100 * done.metrics.held.total_return:.1f} %",
         symbols=len(done.candles.symbols),
+        candidate=words,
     )
-    detail = f"{verdict}: {'; '.join(failures) or numbers}"
-    return Item(name=one.name, status=Status.OK, detail=detail), line, is_off
+    detail = f"{verdict}: {'; '.join(failures) or line.numbers}" + (f". {words}" if words else "")
+    return Outcome(Item(name=one.name, status=Status.OK, detail=detail), line, is_off, is_promoted)
 
 
 def _say(one: StoredStrategy, is_off: bool) -> str:

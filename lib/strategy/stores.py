@@ -63,6 +63,23 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class StoredCandidate:
+    """A candidate as it stands.
+
+    Attributes:
+        version: Of the strategy's parameters.
+        parameters: Those, as stored.
+        metrics: What speaks for them, as stored.
+        code_version: Of the strategy's file that chose them.
+    """
+
+    version: int
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    code_version: str
+
+
+@dataclass(frozen=True)
 class StoredStrategy:
     """A strategy as it stands.
 
@@ -109,6 +126,20 @@ class StrategyStore(Protocol):
         """Disable an active strategy, keep the change, and record its message, all or nothing.
 
         False, and nothing is done, when its state or parameters are no longer those that were read.
+        """
+        ...
+
+    def load_candidates(self) -> Mapping[str, StoredCandidate]:
+        """Return the candidate of each strategy that has one, by the strategy's name."""
+        ...
+
+    def promote(
+        self, strategy: StoredStrategy, candidate: StoredCandidate, why: str, message: Message, now: datetime
+    ) -> bool:
+        """Put a candidate in force in place of an active strategy's parameters, keep the change, record its message.
+
+        All or nothing; False, and nothing is done, when the state, the parameters in force or the candidate are no
+        longer those that were read.
         """
         ...
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from lib.errors import DataError, OperatorError, SettingsError
+from lib.errors import DataError, SettingsError, StrategyRefused
 from lib.market.matrix import CandleHistory, CandleMatrix
 from lib.market.timeframes import calc_newest_closed, width_of
 from lib.portfolio.stores import MarketFacts
@@ -76,7 +76,7 @@ def run_one(
         show: Told ``(done, total, what)``.
 
     Raises:
-        OperatorError: An unknown strategy, or parameters out of bounds, or a strategy that cannot be trusted.
+        StrategyRefused: An unknown strategy, or parameters out of bounds, or a strategy that cannot be trusted.
         SettingsError: Candles of the timeframe are not kept.
         DataError: An unknown symbol, or too little history.
     """
@@ -102,19 +102,19 @@ def make_strategy(name: str, changes: Mapping[str, str], stored: Mapping[str, An
     """Return a strategy with the stored parameters, its defaults for others, and the changes in their place.
 
     Raises:
-        OperatorError: There is no such strategy or parameter, or a value is out of its bounds.
+        StrategyRefused: There is no such strategy or parameter, or a value is out of its bounds.
     """
     if name not in STRATEGIES:
-        raise OperatorError(f"Unknown strategy {name!r}. Expected one of {', '.join(STRATEGIES)}.")
+        raise StrategyRefused(f"Unknown strategy {name!r}. Expected one of {', '.join(STRATEGIES)}.")
     kind = STRATEGIES[name]
     if unknown := sorted(set(changes) - set(kind.model_fields)):
         known = ", ".join(kind.model_fields)
-        raise OperatorError(f"{name} has no parameter {', '.join(unknown)}. Expected some of {known}.")
+        raise StrategyRefused(f"{name} has no parameter {', '.join(unknown)}. Expected some of {known}.")
     try:
         return kind.model_validate({**stored, **changes})
     except ValidationError as error:
         problems = "; ".join(_describe(kind, str(one["loc"][0]), one["input"], one["msg"]) for one in error.errors())
-        raise OperatorError(f"{name}: {problems}.") from None
+        raise StrategyRefused(f"{name}: {problems}.") from None
 
 
 def make_rules(stores: Stores, settings: Settings, symbols: Sequence[str]) -> TradingRules:

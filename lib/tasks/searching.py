@@ -82,7 +82,7 @@ def search_one(
 
     Raises:
         DataError: There are too few days.
-        OperatorError: The strategy's code or parameters cannot be used, or it looks ahead.
+        StrategyRefused: The strategy's code or parameters cannot be used, or it looks ahead.
     """
     strategy = make_strategy(one.name, {}, one.parameters)
     timeframe = settings.signal_timeframe

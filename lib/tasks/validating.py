@@ -55,7 +55,7 @@ def judge_recent(
 
     Raises:
         DataError: No symbol has enough candles, or none a recent one.
-        OperatorError: The strategy's code or parameters cannot be used.
+        StrategyRefused: The strategy's code or parameters cannot be used.
     """
     strategy = make_strategy(one.name, {}, one.parameters)
     width = width_of(settings.signal_timeframe)
@@ -84,4 +84,6 @@ def limits_of(settings: Settings) -> ValidationLimits:
         total_return=settings.validation_min_return_pct / 100,
         drawdown=float(settings.validation_max_drawdown_pct) / 100,
         trades=settings.validation_min_trades,
+        deflated_sharpe=settings.promotion_min_deflated_sharpe,
+        overfitting=float(settings.promotion_max_overfitting_pct) / 100,
     )

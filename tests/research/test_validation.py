@@ -13,7 +13,14 @@ from sqlalchemy import Engine, text
 
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.strategies import DatabaseStrategies
-from lib.errors import AllItemsFailed, DatabaseUnavailable, DataError, OperatorError
+from lib.errors import (
+    AllItemsFailed,
+    DatabaseUnavailable,
+    DataError,
+    EnvironmentRefused,
+    OperatorError,
+    StrategyRefused,
+)
 from lib.indicators.work import to_aware
 from lib.notifications.messages import Attachment
 from lib.research.backtest import Backtest, backtest
@@ -90,7 +97,7 @@ def test_who_fails_is_disabled_with_the_reason_and_told_once_with_the_numbers(en
         assert words in message.body
     [change] = query(engine, "SELECT * FROM strategy_changes WHERE strategy = 'breakout' AND revision = 2")
     assert (change.state, change.why) == ("disabled", stored.why)
-    assert result.counts == {"strategies judged": 1, "disabled": 1}
+    assert result.counts == {"strategies judged": 1, "disabled": 1, "promoted": 0}
     assert "fails, and is disabled" in result.render_tables()[0]
 
 
@@ -152,7 +159,7 @@ def test_one_that_was_changed_meanwhile_is_left_as_it_is(engine: Engine) -> None
 
 def test_one_whose_code_cannot_be_trusted_is_disabled(engine: Engine) -> None:
     def refuse(one: StoredStrategy) -> Backtest:
-        raise OperatorError(f"Strategy {one.name} looks ahead: at the candle of noon. Mend its code.")
+        raise StrategyRefused(f"Strategy {one.name} looks ahead: at the candle of noon. Mend its code.")
 
     result = validate(engine, strategy="breakout", judge=refuse)
     assert states(engine)["breakout"] is StrategyState.DISABLED
@@ -177,6 +184,15 @@ def test_what_cannot_be_judged_changes_nothing_and_is_reported(engine: Engine) -
 
     with pytest.raises(AllItemsFailed, match="No symbol has candles"):
         validate(engine, judge=judge_none)
+
+
+def test_what_a_machine_refuses_is_no_verdict_on_a_strategy(engine: Engine) -> None:
+    def refuse(one: StoredStrategy) -> Backtest:
+        raise EnvironmentRefused("The database's disk is full.")
+
+    with pytest.raises(AllItemsFailed, match="disk is full"):
+        validate(engine, judge=refuse)
+    assert set(states(engine).values()) == {StrategyState.ACTIVE}
 
 
 def test_a_lost_database_is_no_verdict(engine: Engine) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -14,7 +14,7 @@ from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.tables.strategies import STRATEGIES, STRATEGY_CHANGES, STRATEGY_PARAMETERS
 from lib.errors import OperatorError
 from lib.notifications.messages import Message
-from lib.strategy.stores import Candidate, Registration, StoredStrategy, StrategyState
+from lib.strategy.stores import Candidate, Registration, StoredCandidate, StoredStrategy, StrategyState
 
 FIRST = 1  # version and revision of what was just registered
 REGISTERED = "registered with its default parameters"
@@ -62,14 +62,37 @@ class DatabaseStrategies:
     def disable(self, strategy: StoredStrategy, why: str, message: Message, now: datetime) -> bool:
         """See `StrategyStore`."""
         with self._transaction(f"disabling strategy {strategy.name}") as connection:
-            stands = select(STRATEGIES.c.state).where(STRATEGIES.c.name == strategy.name).with_for_update()
-            version = select(STRATEGY_PARAMETERS.c.version).where(
-                STRATEGY_PARAMETERS.c.strategy == strategy.name, IS_ACTIVE
-            )
-            now_there = connection.scalar(stands), connection.scalar(version)
-            if now_there != (StrategyState.ACTIVE.value, strategy.version):
+            if not _is_unchanged(connection, strategy):
                 return False
             _change_state(connection, strategy.name, StrategyState.DISABLED, why, now)
+            record_message(connection, message)
+            return True
+
+    def load_candidates(self) -> Mapping[str, StoredCandidate]:
+        """See `StrategyStore`."""
+        with self._transaction("reading candidates") as connection:
+            rows = connection.execute(select(STRATEGY_PARAMETERS).where(STRATEGY_PARAMETERS.c.state == "candidate"))
+            return {
+                row.strategy: StoredCandidate(row.version, row.parameters, row.metrics or {}, row.code_version)
+                for row in rows
+            }
+
+    def promote(
+        self, strategy: StoredStrategy, candidate: StoredCandidate, why: str, message: Message, now: datetime
+    ) -> bool:
+        """See `StrategyStore`."""
+        table = STRATEGY_PARAMETERS.c
+        is_of = table.strategy == strategy.name
+        with self._transaction(f"promoting a candidate of {strategy.name}") as connection:
+            if not _is_unchanged(connection, strategy):
+                return False
+            waits = select(table.version).where(is_of, table.state == "candidate").with_for_update()
+            if connection.scalar(waits) != candidate.version:
+                return False
+            changed = update(STRATEGY_PARAMETERS)
+            connection.execute(changed.where(is_of, IS_ACTIVE).values(state="retired"))
+            connection.execute(changed.where(is_of, table.version == candidate.version).values(state="active"))
+            _change_state(connection, strategy.name, StrategyState.ACTIVE, why, now)
             record_message(connection, message)
             return True
 
@@ -125,6 +148,14 @@ def _register(connection: Connection, strategy: Registration, now: datetime) -> 
     )
     _keep_change(connection, strategy.name, FIRST, REGISTERED, now)
     return True
+
+
+def _is_unchanged(connection: Connection, strategy: StoredStrategy) -> bool:
+    """Lock a strategy, and tell whether it is active with the parameters that were read."""
+    stands = select(STRATEGIES.c.state).where(STRATEGIES.c.name == strategy.name).with_for_update()
+    version = select(STRATEGY_PARAMETERS.c.version).where(STRATEGY_PARAMETERS.c.strategy == strategy.name, IS_ACTIVE)
+    stored = connection.scalar(stands), connection.scalar(version)
+    return stored == (StrategyState.ACTIVE.value, strategy.version)
 
 
 def _change_state(connection: Connection, name: str, state: StrategyState, why: str, now: datetime) -> None:
