@@ -36,7 +36,7 @@ from tests.simulators import RunningSimulator, running_simulator
 ACCOUNTS = ("first", "second")
 WORKERS = 3
 FINISH_SECONDS = 90
-SECONDS_A_PLAN = 15  # at most, with eight at once
+SECONDS_A_PLAN = 15  # at most, with fourteen at once
 PROCESSES = multiprocessing.get_context("forkserver")  # ccxt and the rest are imported once, in the server
 PROCESSES.set_forkserver_preload(["tests.execution.worker", "tests.execution.plan_worker"])
 POST, GET, FILLS = ("POST", "/api/v3/order"), ("GET", "/api/v3/order"), ("GET", "/api/v3/myTrades")

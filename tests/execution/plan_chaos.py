@@ -87,7 +87,7 @@ class PlanChaos:
     database_url: str
     seed: int
     count: int
-    at_once: int = 8
+    at_once: int = 14
     kill_database: Callable[[], None] | None = None
     counts: Counter[str] = field(default_factory=Counter)
 
