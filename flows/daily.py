@@ -28,6 +28,7 @@ async def backtesting(strategy: str | None = None, symbols: list[SymbolName] | N
         symbols: Search on these; empty means all that are kept.
     """
     return await support.run_chain(
+        (tasks.sync_market_data,),
         (tasks.run_backtest, strategy or None, symbols or None),
         every=DAILY,
     )
@@ -35,7 +36,7 @@ async def backtesting(strategy: str | None = None, symbols: list[SymbolName] | N
 
 @flow(name="strategy-validation", flow_run_name=showing.name_run, validate_parameters=True)
 async def strategy_validation(strategy: str | None = None) -> State[Any]:
-    """Test each strategy on recent candles with its own parameters; who fails is disabled, a candidate that passes used.
+    """Test each strategy on recent candles with its own parameters; who fails is disabled, a passing candidate used.
 
     A strategy must reach the limits of the settings FKS_VALIDATION_*, a candidate those of FKS_PROMOTION_* too; a
     pinned one stays as it is whatever comes out.

@@ -7,7 +7,6 @@ import json
 import pytest
 
 from flows.daily import backtesting
-from flows.market import critical_path
 from tests.platforms import World
 from tests.runs import id_of, read_artifacts, read_run
 
@@ -21,8 +20,6 @@ async def test_a_search_leaves_candidates_with_their_numbers_and_says_what_it_fo
     monkeypatch.setenv("FKS_SEARCH_TRAIN_DAYS", "20")
     monkeypatch.setenv("FKS_SEARCH_TEST_DAYS", "10")
     monkeypatch.setenv("FKS_SEARCH_COMBINATIONS", "20")
-    await critical_path(return_state=True)
-
     state = await backtesting("breakout", ["BTC/USDT", "SOL/USDT"], return_state=True)
 
     assert state.name == "Completed", state.message
