@@ -43,6 +43,12 @@ def test_the_target_sells_at_its_price() -> None:
     assert only_trade(simulate(candles, decisions_on(candles, enter=[0]), FREE)) == (1, 2, 101, 120, ExitReason.TARGET)
 
 
+def test_a_level_that_is_just_touched_is_reached() -> None:
+    low, high = (candles_of([QUIET, QUIET, candle, QUIET]) for candle in ((95, 96, 90, 94), (110, 120, 109, 118)))
+    assert only_trade(simulate(low, decisions_on(low, enter=[0]), FREE)) == (1, 2, 100, 90, ExitReason.STOP)
+    assert only_trade(simulate(high, decisions_on(high, enter=[0]), FREE)) == (1, 2, 100, 120, ExitReason.TARGET)
+
+
 def test_where_both_are_reached_in_a_candle_the_stop_counts() -> None:
     candles = candles_of([QUIET, (101, 102, 100, 101), (101, 130, 80, 101)])
     assert only_trade(simulate(candles, decisions_on(candles, enter=[0]), FREE)) == (1, 2, 101, 90, ExitReason.STOP)
