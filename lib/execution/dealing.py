@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -85,9 +85,12 @@ async def place_ticket(
 ) -> Order:
     """Send the ticket's order, or go on with it where a killed run has left it; return it when it is final.
 
+    An order that is stored and was never sent (or that the exchange never had) is sent only after the same look as a
+    new one: another run may have sold the position since. What may not be sent any more is withdrawn.
+
     Args:
         ticket: As it is stored.
-        intend: Builds the order; asked only when none is stored.
+        intend: Looks at position, signal and exit, and builds the order as it would be now.
         placing: Of the account.
         orders: The account's.
         clock: Now.
@@ -99,18 +102,46 @@ async def place_ticket(
         CheckRefused: A check of ours refused it; nothing was sent.
         OrderRefused: The exchange refused it, or nobody took it at its bound.
     """
-    known = await asyncio.to_thread(orders.load_orders, ticket.account, plan=ticket.plan)
-    intent = known[0].intent if known else None
-    if intent is None or known[0].state is OrderState.NEW:
+    known = await _load_order(ticket, orders)
+    if known is None or not known.state.is_final:
         await learn_unfinished(placing)
-    if intent is None:
+        known = await _load_order(ticket, orders)
+    if known is None:
         check_approved(ticket, clock.now(), max_age)
-        intent = await intend()
-    if known and clock.now() - intent.created_at > max_age:
-        order = await placing.cancel(intent.client_order_id)
-    else:
-        order = await placing.place(intent)
-    return _check_filled(order)
+        return _check_filled(await placing.place(await intend()))
+    if known.state is not OrderState.NEW:
+        return _check_filled(known)
+    if clock.now() - known.intent.created_at > max_age:
+        return _check_filled(await placing.cancel(ticket.client_order_id))
+    try:
+        _check_covered(known, await intend())
+    except OperatorError:
+        await placing.cancel(ticket.client_order_id)
+        raise
+    return _check_filled(await placing.place(known.intent))
+
+
+async def withdraw_unsent(orders: Iterable[Order], placing: Placing) -> None:
+    """Withdraw those orders that were never sent, so that nobody sends them later and no limit counts them."""
+    for order in orders:
+        if order.state is OrderState.NEW:
+            await placing.cancel(order.intent.client_order_id)
+
+
+async def _load_order(ticket: Ticket, orders: OrderStore) -> Order | None:
+    return next(iter(await asyncio.to_thread(orders.load_orders, ticket.account, plan=ticket.plan)), None)
+
+
+def _check_covered(known: Order, now: OrderIntent) -> None:
+    """Refuse an order that is larger than what would be sent now.
+
+    Raises:
+        OrderRefused: It is.
+    """
+    if known.intent.quantity > now.quantity:
+        raise OrderRefused(
+            f"{known.name} was never sent, and only {format_number(now.quantity)} may be sent now. Start anew."
+        )
 
 
 async def learn_unfinished(placing: Placing) -> None:

@@ -11,17 +11,24 @@ from lib.allocation.stores import Decision
 from lib.errors import OperatorError, OrderRefused, RetryableError
 from lib.execution.approval import ApprovalForm
 from lib.execution.closing import measure_sellable
-from lib.execution.dealing import build_intent, place_ticket
+from lib.execution.dealing import build_intent, place_ticket, withdraw_unsent
 from lib.execution.gate import Halted
 from lib.execution.opening import check_valid
 from lib.execution.orders import OrderIntent
+from lib.execution.placing import Placing
 from lib.execution.ticket_report import OrderResult, describe_execution
 from lib.execution.tickets import Ticket
 from lib.platform import Platform
 from lib.portfolio.fills import Fill, Side
 from lib.portfolio.stores import HeldPosition
 from lib.results import Item, Status, TaskResult
-from lib.tasks.order_facts import check_signal_unused, find_best, find_held, load_listing
+from lib.tasks.order_facts import (
+    check_signal_unused,
+    find_best,
+    find_held,
+    load_crossing,
+    load_listing,
+)
 from lib.tasks.portfolio import update_positions
 from lib.tasks.trading import open_trading
 
@@ -65,7 +72,7 @@ async def place_order(platform: Platform, account: str, ticket_id: str, halted: 
     async with open_trading(platform, account, halted) as placing:
         order = await place_ticket(
             ticket,
-            lambda: _intend(platform, ticket),
+            lambda: _intend(platform, ticket, placing),
             placing=placing,
             orders=platform.trading.orders,
             clock=platform.clock,
@@ -83,20 +90,36 @@ async def place_order(platform: Platform, account: str, ticket_id: str, halted: 
     )
 
 
-async def _intend(platform: Platform, ticket: Ticket) -> OrderIntent:
+async def _intend(platform: Platform, ticket: Ticket, placing: Placing) -> OrderIntent:
     """Build the order of a ticket as things are now, with the account's lock held."""
+    await _withdraw_others(platform, ticket, placing)
     listing = await load_listing(platform, ticket.symbol)
     now, slippage = platform.clock.now(), platform.settings.max_slippage_pct
     if ticket.side is Side.BUY:
         check_valid(ticket, now)
         await check_signal_unused(platform, ticket)
         return build_intent(ticket, listing, slippage, now)
+    if ticket.exit_id is not None:
+        await load_crossing(platform, ticket.account, ticket.symbol, ticket.exit_id)
     held = await _find_held_now(platform, ticket)
     balances = await platform.accounts[ticket.account].fetch_balances()
     sellable = measure_sellable(held, balances.get(ticket.base), listing, ticket.quantity)
     if ticket.exit_id is not None:  # it is to be sold although the price goes on falling
         ticket = replace(ticket, reference_price=await find_best(platform, ticket.symbol, Side.SELL))
     return build_intent(ticket, listing, slippage, now, sellable.quantity)
+
+
+async def _withdraw_others(platform: Platform, ticket: Ticket, placing: Placing) -> None:
+    """Withdraw orders of other tickets that were never sent: of the same exit, or approved too long ago."""
+    unsettled = await asyncio.to_thread(platform.trading.tickets.load_unsettled, ticket.account)
+    oldest = platform.clock.now() - timedelta(minutes=platform.settings.plan_max_age_minutes)
+    others = [one for one in unsettled if one.ticket.client_order_id != ticket.client_order_id]
+    stale = [
+        one.order
+        for one in others
+        if one.order.intent.created_at < oldest or (ticket.exit_id is not None and one.ticket.exit_id == ticket.exit_id)
+    ]
+    await withdraw_unsent(stale, placing)
 
 
 async def _find_held_now(platform: Platform, ticket: Ticket) -> HeldPosition:

@@ -10,6 +10,7 @@ from lib.execution.checks import check_symbol
 from lib.execution.opening import check_unused
 from lib.execution.tickets import Ticket
 from lib.platform import Platform
+from lib.portfolio.exits import Exit
 from lib.portfolio.fills import Side
 from lib.portfolio.stores import HeldPosition, Listing
 
@@ -53,3 +54,18 @@ async def check_signal_unused(platform: Platform, ticket: Ticket) -> None:
         return
     executed = await asyncio.to_thread(platform.trading.tickets.load_of_signal, ticket.account, ticket.signal)
     check_unused(executed, ticket.client_order_id)
+
+
+async def load_crossing(platform: Platform, account: str, symbol: str, exit_id: int) -> Exit:
+    """Return an exit that is still to be sold.
+
+    Raises:
+        OrderRefused: It has ended, or is of another position.
+        OperatorError: There is none of that number.
+    """
+    crossing = await asyncio.to_thread(platform.trading.exits.load, exit_id)
+    if (crossing.account, crossing.symbol) != (account, symbol) or not crossing.state.is_open:
+        raise OrderRefused(
+            f"Exit {exit_id} is {crossing.state}, of {crossing.account} {crossing.symbol}. Leave exit_id empty."
+        )
+    return crossing

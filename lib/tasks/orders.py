@@ -26,7 +26,13 @@ from lib.portfolio.fills import Side
 from lib.portfolio.stores import Listing
 from lib.results import Item, Status, calc_status
 from lib.strategy.signal_alerts import calc_valid_until
-from lib.tasks.order_facts import check_signal_unused, find_best, find_held, load_listing
+from lib.tasks.order_facts import (
+    check_signal_unused,
+    find_best,
+    find_held,
+    load_crossing,
+    load_listing,
+)
 from lib.tasks.trading import make_gate
 
 TASK = "review_order"
@@ -106,7 +112,7 @@ async def review_closing(
     started_at, ticket_id = platform.clock.now(), make_ticket_id(account, run)
     if known := await asyncio.to_thread(platform.trading.tickets.load, account, ticket_id):
         return _review_again(platform, known, started_at)
-    crossing = await _load_crossing(platform, account, symbol, exit_id)
+    crossing = None if exit_id is None else await load_crossing(platform, account, symbol, exit_id)
     held = await find_held(platform, account, symbol)
     if held is None:
         raise OrderRefused(f"Account {account} has no open position in {symbol}. `fks status` shows what it holds.")
@@ -199,14 +205,3 @@ async def _store(platform: Platform, ticket: Ticket, crossing: Exit | None) -> T
         return stored
     by = BY_SETTINGS if crossing is None else f"{BY_SETTINGS} ({crossing.kind} policy {crossing.policy})"
     return await asyncio.to_thread(tickets.decide, stored, Approval(Decision.APPROVED, by, platform.clock.now()))
-
-
-async def _load_crossing(platform: Platform, account: str, symbol: str, exit_id: int | None) -> Exit | None:
-    if exit_id is None:
-        return None
-    crossing = await asyncio.to_thread(platform.trading.exits.load, exit_id)
-    if (crossing.account, crossing.symbol) != (account, symbol) or not crossing.state.is_open:
-        raise OrderRefused(
-            f"Exit {exit_id} is {crossing.state}, of {crossing.account} {crossing.symbol}. Leave exit_id empty."
-        )
-    return crossing
