@@ -196,6 +196,8 @@ def _plan_end(run: FlowRun) -> State[None] | None:
         return Crashed(message="The stack stopped while it ran; the next run carries on.")
     if run.state_name in ("Scheduled", "Late") and not run.auto_scheduled:
         return None  # a person asked for it
+    if run.state_name == "Pending" and not run.auto_scheduled:  # nobody cancelled it: what wanted it may try again
+        return Crashed(message="The stack stopped before it began. Start it again if it is still wanted.")
     return Cancelled(message="Fell due while the stack was stopped; the next run does its work.")
 
 

@@ -397,7 +397,7 @@ def test_runs_that_a_stopped_stack_left_are_ended_by_what_became_of_them(applied
     }
     assert {state: after[run_id] for state, run_id in left.items()} == {
         "RUNNING": "CRASHED",
-        "PENDING": "CANCELLED",
+        "PENDING": "CRASHED",  # nobody cancelled it: who wanted it may try again
         "SCHEDULED": "SCHEDULED",  # a person asked for it, and it waits for a worker
         "PAUSED": "PAUSED",  # it waits for a person
         "COMPLETED": "COMPLETED",
