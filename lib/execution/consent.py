@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 
+from lib.allocation.limits import PlanLimits
 from lib.allocation.stores import Approval, Decision, PlanState, PlanStore, Question, StoredPlan
 from lib.errors import OperatorError, PlanOutdated
 from lib.execution.approval import BY_SETTINGS
 from lib.execution.checks import check_halt, check_key
-from lib.execution.gate import Halted
+from lib.execution.gate import Halted, start_of_day
 from lib.execution.rebalance_form import RebalanceForm
 from lib.execution.rebalance_messages import write_ended, write_question
-from lib.execution.review import ReviewLimits, check_plan
+from lib.execution.review import check_plan
+from lib.execution.stores import OrderStore
 from lib.execution.venue import OrderVenue
 from lib.portfolio.quotes import PriceSource, fetch_quotes
 from lib.ports import Clock, ExchangeAccount
@@ -35,9 +37,10 @@ class Consent:
         account: What it holds.
         venue: Knows what the key may do.
         plans: Where plans are kept.
+        orders: What the account has traded today.
         prices: The exchange's.
         clock: Now.
-        limits: How far things may have moved.
+        limits: How far things may have moved, and how much may be traded.
         halted: Says why trading is halted, None when it is not.
         needs_person: Whether a person must approve.
         patience: How long an answer is waited for, unless the plan grows too old before.
@@ -48,9 +51,10 @@ class Consent:
     account: ExchangeAccount
     venue: OrderVenue
     plans: PlanStore
+    orders: OrderStore
     prices: PriceSource
     clock: Clock
-    limits: ReviewLimits
+    limits: PlanLimits
     halted: Halted
     needs_person: bool
     patience: timedelta
@@ -66,8 +70,8 @@ class Consent:
             plan_id: None for the account's open plan.
 
         Raises:
-            OperatorError: There is no such plan, it has ended, another run asks about it, trading is halted, or the key
-                may not trade or may withdraw.
+            OperatorError: There is no such plan, it has ended, another run asks about it, trading is halted, the key
+                may not trade or may withdraw, or the plan is larger than the limits.
             PlanOutdated: It is not what it was any more; it has expired then.
         """
         plan = await asyncio.to_thread(self._find, plan_id)
@@ -90,8 +94,9 @@ class Consent:
         balances = await self.account.fetch_balances()
         quotes = await fetch_quotes(self.prices, self.clock)
         now = self.clock.now()
+        used = await asyncio.to_thread(self.orders.load_notional, plan.account, start_of_day(now))
         try:
-            check_plan(plan, balances, quotes, now, self.limits)
+            check_plan(plan, balances, quotes, now, self.limits, used)
         except PlanOutdated as error:
             why = str(error)
             message = write_ended(plan, "refused", why, now)

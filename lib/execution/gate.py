@@ -91,9 +91,10 @@ class Gate:
 
     def _load(self, intent: OrderIntent) -> tuple[Listing | None, Decimal]:
         listing = self.market.load_listings({intent.symbol}).get(intent.symbol)
-        day = _start_of_day(self.clock.now())
+        day = start_of_day(self.clock.now())
         return listing, self.store.load_notional(intent.account, day, without=intent.client_order_id)
 
 
-def _start_of_day(now: datetime) -> datetime:
+def start_of_day(now: datetime) -> datetime:
+    """Return since when orders count for the limit of a day: 00:00 UTC."""
     return now.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,13 +1,13 @@
-"""Whether a rebalance plan is still what it was when it was made: its age, its prices, and what the account holds."""
+"""Whether a rebalance plan is still what it was (age, prices, what the account holds), and within the limits."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from lib.allocation.legs import Leg
+from lib.allocation.limits import PlanLimits, find_excess
 from lib.allocation.stores import StoredPlan
 from lib.errors import OperatorError, PlanOutdated
 from lib.portfolio.fills import Balance, Side
@@ -17,27 +17,10 @@ from lib.portfolio.quotes import Quotes
 ZERO, HUNDRED = Decimal(0), Decimal(100)
 
 
-@dataclass(frozen=True)
-class ReviewLimits:
-    """How far things may have moved since a plan was made.
-
-    Attributes:
-        max_age: Since its prices were confirmed.
-        max_move_pct: Of a price, either way.
-        max_slippage_pct: Of a price, to our disadvantage; an approval may say another.
-        smallest_leg: Of equity; holdings that differ by less are the same.
-    """
-
-    max_age: timedelta
-    max_move_pct: Decimal
-    max_slippage_pct: Decimal
-    smallest_leg: Decimal
-
-
 def check_plan(
-    plan: StoredPlan, balances: Mapping[str, Balance], quotes: Quotes, now: datetime, limits: ReviewLimits
+    plan: StoredPlan, balances: Mapping[str, Balance], quotes: Quotes, now: datetime, limits: PlanLimits, used: Decimal
 ) -> None:
-    """Refuse a plan of which nothing has been sent and that is no longer what it was.
+    """Refuse a plan of which nothing has been sent and that is no longer what it was, or larger than is allowed.
 
     Args:
         plan: With legs that are still to be traded.
@@ -45,10 +28,12 @@ def check_plan(
         quotes: Prices now.
         now: UTC.
         limits: The operator's.
+        used: Quote; what the account's orders of the UTC day come to.
 
     Raises:
         PlanOutdated: It is too old, a price moved too far, or the account holds something else.
-        OperatorError: Its legs are not those that its hash names.
+        OperatorError: Its legs are not those that its hash names; or an order of it, or all of them together, are
+            larger than the limits, and it stays open.
         FksError: There are no prices now.
     """
     if not plan.is_intact:
@@ -68,9 +53,12 @@ def check_plan(
     ]
     if problems:
         raise PlanOutdated(f"{plan.name} is not what it was: {'; '.join(problems)}. Plan anew.")
+    slippage_pct = plan.approval.max_slippage_pct if plan.approval else None
+    if excess := find_excess(plan.to_trade, used, limits, slippage_pct):
+        raise OperatorError(f"{plan.name} is larger than the limits, so nothing of it is sent: {excess}")
 
 
-def _find_move(plan: StoredPlan, leg: Leg, quotes: Quotes, limits: ReviewLimits) -> str | None:
+def _find_move(plan: StoredPlan, leg: Leg, quotes: Quotes, limits: PlanLimits) -> str | None:
     price = quotes.find(leg.symbol)
     if price is None or leg.price is None:
         return f"the exchange gives no price of {leg.symbol}"
@@ -87,7 +75,7 @@ def _find_move(plan: StoredPlan, leg: Leg, quotes: Quotes, limits: ReviewLimits)
     )
 
 
-def _find_change(plan: StoredPlan, leg: Leg, balances: Mapping[str, Balance], limits: ReviewLimits) -> str | None:
+def _find_change(plan: StoredPlan, leg: Leg, balances: Mapping[str, Balance], limits: PlanLimits) -> str | None:
     """Holdings of plans of old are not known; their age refuses those."""
     if leg.held is None or leg.price is None:
         return None

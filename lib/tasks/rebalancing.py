@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from lib.allocation.limits import PlanLimits
 from lib.allocation.stores import PlanState, Question, StoredPlan
 from lib.errors import AccountBusy, OperatorError, PlanOutdated
 from lib.execution.consent import Consent, decide_plan, reject_unanswered
@@ -17,7 +18,6 @@ from lib.execution.rebalance_form import RebalanceForm
 from lib.execution.rebalance_messages import write_refused
 from lib.execution.rebalance_report import RebalanceResult, render_plan
 from lib.execution.rebalancing import RebalanceOptions, load_legs, run_rebalance_plan
-from lib.execution.review import ReviewLimits
 from lib.platform import Platform
 from lib.results import Item, Status, TaskResult, calc_status
 from lib.settings import Settings
@@ -151,6 +151,18 @@ def rebalance_options_of(settings: Settings) -> RebalanceOptions:
     )
 
 
+def plan_limits_of(settings: Settings) -> PlanLimits:
+    """Return what the settings want plans to keep to."""
+    return PlanLimits(
+        max_age=timedelta(minutes=settings.plan_max_age_minutes),
+        max_move_pct=settings.max_price_move_pct,
+        max_slippage_pct=settings.max_slippage_pct,
+        smallest_leg=settings.rebalance_smallest_leg_pct / 100,
+        max_order_notional=settings.max_order_notional,
+        max_day_notional=settings.max_day_notional,
+    )
+
+
 def _consent_of(platform: Platform, account: str, starter: Starter) -> Consent:
     platform.check_account(account)
     settings = platform.settings
@@ -158,14 +170,10 @@ def _consent_of(platform: Platform, account: str, starter: Starter) -> Consent:
         account=platform.accounts[account],
         venue=platform.trading.venues[account],
         plans=platform.trading.plans,
+        orders=platform.trading.orders,
         prices=platform.exchange,
         clock=platform.clock,
-        limits=ReviewLimits(
-            max_age=timedelta(minutes=settings.plan_max_age_minutes),
-            max_move_pct=settings.max_price_move_pct,
-            max_slippage_pct=settings.max_slippage_pct,
-            smallest_leg=settings.rebalance_smallest_leg_pct / 100,
-        ),
+        limits=plan_limits_of(settings),
         halted=starter.halted,
         needs_person=settings.effective_accounts[account].needs_approval,
         patience=timedelta(hours=settings.approval_hours),

@@ -9,16 +9,17 @@ from typing import Any
 
 import pytest
 
+from lib.allocation.limits import PlanLimits
 from lib.allocation.stores import Decision, PlanState, StoredPlan
 from lib.errors import CheckRefused, CredentialsRefused, OperatorError, PlanOutdated
 from lib.execution.consent import Consent, decide_plan, reject_unanswered
 from lib.execution.rebalance_form import RebalanceForm
-from lib.execution.review import ReviewLimits
+from lib.portfolio.fills import Side
 from tests.execution.conftest import KEY
 from tests.execution.test_rebalancing import Trader, trader
 
 __all__ = ["trader"]
-LIMITS = ReviewLimits(timedelta(minutes=30), Decimal(2), Decimal(1), Decimal("0.005"))
+LIMITS = PlanLimits(timedelta(minutes=30), Decimal(2), Decimal(1), Decimal("0.005"))
 
 
 def consent(trader: Trader, run: str = "run-1", *, waits: bool = True, **changes: Any) -> Consent:
@@ -29,6 +30,7 @@ def consent(trader: Trader, run: str = "run-1", *, waits: bool = True, **changes
         account=trader.bench.account,
         venue=trader.bench.orders,
         plans=trader.plans,
+        orders=trader.bench.store,
         prices=trader.exchange,
         clock=trader.bench.clock,
         limits=LIMITS,
@@ -167,6 +169,53 @@ async def test_a_key_that_may_withdraw_and_a_halt_are_refused_before_anybody_is_
         await consent(trader).review(None)
     assert trader.load(plan).state is PlanState.PROPOSED
     assert messages(trader) == []
+
+
+@pytest.mark.parametrize(
+    ("tight", "words"),
+    [
+        (
+            replace(LIMITS, max_order_notional=Decimal(5000)),
+            r"to buy SOL comes to up to 8,070\.91 USDT, and FKS_MAX_ORDER_NOTIONAL allows 5,000\.00 USDT",
+        ),
+        (
+            replace(LIMITS, max_day_notional=Decimal(8000)),
+            r"today's other orders to 0\.00 USDT, and FKS_MAX_DAY_NOTIONAL allows 8,000\.00 USDT a day",
+        ),
+    ],
+    ids=["order", "day"],
+)
+@pytest.mark.parametrize("needs_person", [True, False])
+async def test_a_plan_that_its_limits_would_stop_half_way_is_refused_as_a_whole_and_stays(
+    trader: Trader, tight: PlanLimits, words: str, needs_person: bool
+) -> None:
+    plan = trader.propose()
+    with pytest.raises(OperatorError, match=f"larger than the limits, so nothing of it is sent: .*{words}"):
+        await consent(trader, limits=tight, needs_person=needs_person).review(None)
+    assert trader.load(plan).state is PlanState.PROPOSED
+    assert (messages(trader), trader.bench.booked()) == ([], [])
+
+
+async def test_what_the_day_has_traded_counts_for_the_limit_of_the_day(trader: Trader) -> None:
+    plan = trader.propose()
+    rates = {Side.SELL: Decimal("1.02"), Side.BUY: Decimal("1.01")}
+    worst = sum((leg.notional * rates[leg.side] for leg in plan.to_trade), Decimal(10))
+    enough = replace(LIMITS, max_day_notional=worst)
+    await consent(trader, limits=enough).check(plan)
+    async with trader.bench.open() as placing:
+        await placing.place(trader.bench.intend(quantity=Decimal("0.001")))  # for 50 USDT: no holding is another
+    with pytest.raises(OperatorError, match=r"today's other orders to 50\.00 USDT.* Raise it, or wait for 00:00 UTC"):
+        await consent(trader, limits=enough).check(plan)
+
+
+async def test_a_larger_slippage_of_the_approval_counts_before_the_first_leg(trader: Trader) -> None:
+    plan = trader.propose()
+    largest = max(leg.notional for leg in plan.to_trade)
+    tight = replace(LIMITS, max_order_notional=largest * Decimal("1.02"))
+    await consent(trader, limits=tight).review(None)
+    answer(trader, plan, Decision.APPROVED, max_slippage_pct=Decimal(5))
+    with pytest.raises(OperatorError, match="FKS_MAX_ORDER_NOTIONAL"):
+        await consent(trader, limits=tight).check(trader.load(plan))
 
 
 async def test_a_refused_key_ends_the_review_with_what_the_exchange_says(trader: Trader) -> None:
