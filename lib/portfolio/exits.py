@@ -2,11 +2,13 @@
 
     wanted ──► started ──► done | rejected
        ▲          │
-       └──────────┘ failed: the next chain tries again
-    wanted ──► void: the price recovered, the position is gone, or the policy was changed
+       └──────────┘ failed, or the policy was changed to the other one that sells: the next chain tries again
+    wanted | started ──► void: the price recovered, the position is gone, people are only to be told,
+                         or the other limit or a newer position wants an exit
 
-An exit is stored with the alarm that wants it, in one transaction, and a position has at most one that is open. So a
-process that is killed between the alert and the start of the closing run loses nothing and repeats nothing.
+An exit is stored with the alarm that wants it, in one transaction, and a position has at most one that is open: the
+newest crossing's. So a process that is killed between the alert and the start of the closing run loses nothing and
+repeats nothing, and a stop loss never waits behind the form of a take profit.
 """
 
 from __future__ import annotations
@@ -52,6 +54,7 @@ class Exit:
         exit_id: Its number.
         account: Whose.
         symbol: Of the position.
+        opened_by: The position's opening fill; empty where that is not known.
         kind: Stop loss or take profit.
         policy: Approve or exit.
         wanted_at: UTC.
@@ -60,11 +63,14 @@ class Exit:
         run: The newest of them; None before the first.
         note: What became of it, for people.
         changed_at: UTC.
+        after_run: A closing run that has to be over before the next one begins: of the exit that this one replaced, or
+            its own of another policy; None when there is none.
     """
 
     exit_id: int
     account: str
     symbol: str
+    opened_by: str
     kind: AlarmKind
     policy: ExitPolicy
     wanted_at: datetime
@@ -73,6 +79,7 @@ class Exit:
     run: str | None
     note: str
     changed_at: datetime
+    after_run: str | None = None
 
     @property
     def name(self) -> str:
@@ -102,6 +109,10 @@ class ExitStore(Protocol):
 
     def begin(self, wanted: Exit, run: str, now: datetime) -> bool:
         """Note the run that was started for it; False when it is not as it was loaded."""
+        ...
+
+    def begin_anew(self, known: Exit, policy: ExitPolicy, *, note: str, now: datetime) -> bool:
+        """Have an open exit tried again by a policy, once its present run is over; False when it has changed since."""
         ...
 
     def end(self, known: Exit, state: ExitState, *, note: str, now: datetime, message: Message | None = None) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -31,7 +32,14 @@ class Later:
         return self._platform.clock.now() + self._ahead
 
 
-def check(desk: OrderDesk, policy: ExitPolicy, price_ratio: str, *, minutes: int = 0) -> None:
+def check(
+    desk: OrderDesk,
+    policy: ExitPolicy,
+    price_ratio: str,
+    *,
+    minutes: int = 0,
+    target_policy: ExitPolicy | None = None,
+) -> None:
     """Check limits of 90 and 110 % of the price it had, at another price."""
     clock = Later(desk.platform, minutes)
     desk.world.query(
@@ -46,7 +54,7 @@ def check(desk: OrderDesk, policy: ExitPolicy, price_ratio: str, *, minutes: int
         clock=clock,
         max_age=timedelta(hours=1),
         realert=timedelta(minutes=30),
-        policies={AlarmKind.STOP_LOSS: policy, AlarmKind.TAKE_PROFIT: policy},
+        policies={AlarmKind.STOP_LOSS: policy, AlarmKind.TAKE_PROFIT: target_policy or policy},
     )
 
 
@@ -59,10 +67,14 @@ async def find_open(desk: OrderDesk) -> Exit:
     return found
 
 
+async def read_exit(desk: OrderDesk, exit_id: int) -> Exit:
+    return await asyncio.to_thread(desk.platform.trading.exits.load, exit_id)
+
+
 async def test_a_crossing_is_wanted_once_however_often_the_price_is_below(orders_desk: OrderDesk) -> None:
     for policy in ExitPolicy:
         orders_desk.world.query("TRUNCATE position_exits, position_alarms, order_tickets")
-        for minutes, ratio in ((0, "0.89"), (5, "0.85"), (40, "0.85"), (45, "0.901"), (50, "0.89"), (100, "1.2")):
+        for minutes, ratio in ((0, "0.89"), (5, "0.85"), (40, "0.85"), (45, "0.901"), (50, "0.89"), (100, "1.05")):
             check(orders_desk, policy, ratio, minutes=minutes)
         wanted = [] if policy is ExitPolicy.ALERT else [("stop_loss", policy.value, "wanted")]
         assert [one for one in list_exits(orders_desk) if one.kind == "stop_loss"] == wanted
@@ -85,6 +97,31 @@ async def test_an_exit_is_given_up_when_the_reason_for_it_is_gone(orders_desk: O
 async def test_a_take_profit_is_wanted_by_its_own_policy(orders_desk: OrderDesk) -> None:
     check(orders_desk, ExitPolicy.EXIT, "1.11")
     assert list_exits(orders_desk) == [("take_profit", "exit", "wanted")]
+
+
+async def test_a_stop_loss_takes_the_place_of_a_take_profit_that_waits_for_its_form(orders_desk: OrderDesk) -> None:
+    check(orders_desk, ExitPolicy.EXIT, "1.11", target_policy=ExitPolicy.APPROVE)
+    await exits.begin_exit(orders_desk.platform, await find_open(orders_desk), "run-of-the-form")
+    check(orders_desk, ExitPolicy.EXIT, "0.80", minutes=5, target_policy=ExitPolicy.APPROVE)
+    assert list_exits(orders_desk) == [("stop_loss", "exit", "wanted"), ("take_profit", "approve", "void")]
+    stopped = await find_open(orders_desk)
+    assert (stopped.after_run, stopped.run, stopped.attempts) == ("run-of-the-form", None, 0)
+    check(orders_desk, ExitPolicy.EXIT, "1.2", minutes=90, target_policy=ExitPolicy.APPROVE)
+    assert (await find_open(orders_desk)).kind is AlarmKind.TAKE_PROFIT
+    assert (await find_open(orders_desk)).after_run == "run-of-the-form"  # no run of the stop loss was started
+
+
+async def test_an_exit_of_an_older_position_gives_way_to_one_of_the_new_position(orders_desk: OrderDesk) -> None:
+    check(orders_desk, ExitPolicy.APPROVE, "0.89")
+    former = await find_open(orders_desk)
+    await exits.begin_exit(orders_desk.platform, former, "run-of-the-form")
+    orders_desk.world.query("UPDATE position_exits SET opened_by = 'SOL/USDT 0'")
+    orders_desk.world.query("TRUNCATE position_alarms")  # nobody was told anything of the new position
+    check(orders_desk, ExitPolicy.EXIT, "0.89", minutes=5)
+    now_open = await find_open(orders_desk)
+    assert (now_open.policy, now_open.after_run) == (ExitPolicy.EXIT, "run-of-the-form")
+    assert now_open.opened_by == orders_desk.position().opened_by
+    assert (await read_exit(orders_desk, former.exit_id)).state is ExitState.VOID
 
 
 async def test_a_price_that_flaps_asks_nobody_again_but_is_sold_by_a_policy_that_exits(orders_desk: OrderDesk) -> None:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection, Engine, RowMapping, select, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import Connection, Engine, RowMapping, insert, select, update
 
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.message_rows import record_message
@@ -48,6 +47,15 @@ class DatabaseExits:
         with database_errors(f"noting the run of {wanted.name}"), self._engine.begin() as connection:
             return connection.execute(change).rowcount == 1
 
+    def begin_anew(self, known: Exit, policy: ExitPolicy, *, note: str, now: datetime) -> bool:
+        """See `ExitStore`."""
+        anew = {"state": ExitState.WANTED.value, "policy": policy.value, "note": note, "changed_at": now}
+        is_same = (EXITS.c.state == known.state.value) & (EXITS.c.attempts == known.attempts)
+        after = {"after_run": known.run} if known.state is ExitState.STARTED else {}
+        change = update(EXITS).where(EXITS.c.exit_id == known.exit_id, is_same).values(anew | after)
+        with database_errors(f"noting that {known.name} begins anew"), self._engine.begin() as connection:
+            return connection.execute(change).rowcount == 1
+
     def end(self, known: Exit, state: ExitState, *, note: str, now: datetime, message: Message | None = None) -> bool:
         """See `ExitStore`."""
         ended = {"state": state.value, "note": note, "changed_at": now}
@@ -62,10 +70,24 @@ class DatabaseExits:
 def want_exit(
     connection: Connection, held: HeldPosition, kind: AlarmKind, policy: ExitPolicy, wanted_at: datetime
 ) -> None:
-    """Add an exit in the transaction of its alarm, unless the position has an open one."""
+    """Add an exit in the transaction of its alarm, unless this limit of this position has an open one.
+
+    An open one of the other limit is void from then on, since the price cannot be beyond both; so is one of an older
+    position. The new exit names the run of that one: it is ended before the new one's begins.
+    """
+    is_of = (EXITS.c.account == held.account) & (EXITS.c.symbol == held.symbol)
+    former = connection.execute(select(EXITS).where(is_of, IS_OPEN).with_for_update()).mappings().one_or_none()
+    if former and (former["opened_by"], former["kind"]) == (held.position.opened_by, kind.value):
+        return
+    after_run = None
+    if former:
+        void = {"state": ExitState.VOID.value, "note": f"replaced by a newer {kind}", "changed_at": wanted_at}
+        connection.execute(update(EXITS).where(EXITS.c.exit_id == former["exit_id"]).values(void))
+        after_run = former["run"] if former["state"] == ExitState.STARTED.value else former["after_run"]
     row = {
         "account": held.account,
         "symbol": held.symbol,
+        "opened_by": held.position.opened_by,
         "kind": kind.value,
         "policy": policy.value,
         "wanted_at": wanted_at,
@@ -73,8 +95,9 @@ def want_exit(
         "attempts": 0,
         "note": "",
         "changed_at": wanted_at,
+        "after_run": after_run,
     }
-    connection.execute(insert(EXITS).values(row).on_conflict_do_nothing())
+    connection.execute(insert(EXITS).values(row))
 
 
 def _to_exit(row: RowMapping) -> Exit:

@@ -20,6 +20,7 @@ TICKET = {
 }
 EXIT = {
     "symbol": "'BTC/USDT'",
+    "opened_by": "'BTC/USDT 1'",
     "kind": "'stop_loss'",
     "policy": "'exit'",
     "wanted_at": "now()",

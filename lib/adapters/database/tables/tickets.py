@@ -24,7 +24,11 @@ IS_OPEN = "state IN ('wanted', 'started')"
 
 
 class PositionExitRow(SQLModel, table=True):
-    """A crossing that an account's policy acts on: see `lib.portfolio.exits`. `run` is the newest closing run."""
+    """A crossing that an account's policy acts on: see `lib.portfolio.exits`.
+
+    `opened_by` is the position's opening fill; empty where that is not known. `run` is the newest closing run;
+    `after_run` is one that has to be over before the next begins.
+    """
 
     __tablename__ = "position_exits"
     __table_args__: ClassVar = (
@@ -39,6 +43,7 @@ class PositionExitRow(SQLModel, table=True):
     exit_id: int | None = Field(None, primary_key=True, sa_type=BigInteger, sa_column_args=[Identity(always=True)])
     account: str = Field(sa_type=Text, foreign_key="accounts.name")
     symbol: str = Field(sa_type=Text)
+    opened_by: str = Field(sa_type=Text)
     kind: str = Field(sa_type=Text)
     policy: str = Field(sa_type=Text)
     wanted_at: datetime = Field(sa_type=INSTANT)
@@ -47,6 +52,7 @@ class PositionExitRow(SQLModel, table=True):
     run: str | None = Field(None, sa_type=Text)
     note: str = Field(sa_type=Text)
     changed_at: datetime = Field(sa_type=INSTANT)
+    after_run: str | None = Field(None, sa_type=Text)
 
 
 class OrderTicketRow(SQLModel, table=True):
