@@ -32,9 +32,23 @@ def write_reasons(plan: RebalancePlan) -> tuple[str, ...]:
 
 
 def write_recommendation(
-    plan: RebalancePlan, stored: StoredPlan, now: datetime, alarm_exposure: Decimal | None = None
+    plan: RebalancePlan,
+    stored: StoredPlan,
+    last_at: datetime,
+    now: datetime,
+    alarm_exposure: Decimal | None = None,
+    excess: str | None = None,
 ) -> Message:
-    """Return the message of a plan, once per plan hash; the picture is attached apart (`draw_plan`)."""
+    """Return the message of a plan, once per plan hash; the picture is attached apart (`draw_plan`).
+
+    Args:
+        plan: What is proposed.
+        stored: The same as it is kept.
+        last_at: Until when it may be carried out, UTC.
+        now: UTC.
+        alarm_exposure: See `RebalanceRules`.
+        excess: Why it is larger than the limits, so that it would be refused; None when it fits.
+    """
     allocation, quote = plan.before, plan.quote_asset
     furthest = max(allocation.off, key=lambda one: abs(one.off))
     lines = [
@@ -46,9 +60,8 @@ def write_recommendation(
         *_describe_skipped(plan),
         f"Afterwards: {_describe_after(plan)}.",
         *_describe_room(plan, alarm_exposure),
-        f"What to do: review {stored.name}, then run rebalance-portfolio with account {plan.account}, plan "
-        f"{stored.plan_id} and execute on. Nothing is traded before; prices are of "
-        f"{stored.priced_at:%Y-%m-%d %H:%M} UTC.",
+        *([f"It is larger than the limits and would be refused: {excess}"] if excess else []),
+        *_describe_next(stored, last_at),
     ]
     return compose(
         MessageType.REBALANCE,
@@ -107,6 +120,16 @@ def _describe_room(plan: RebalancePlan, alarm_exposure: Decimal | None) -> list[
     return [
         f"Exposure is then {format_share(invested)}: risk becomes HIGH above {limit}, so a small rise is enough, and a "
         f"HIGH ends only below {end}. FKS_CASH_RESERVE_PCT={enough} leaves room."
+    ]
+
+
+def _describe_next(stored: StoredPlan, last_at: datetime) -> list[str]:
+    return [
+        f"What to do: review {stored.name}, then run rebalance-portfolio with account {stored.account}, plan "
+        f"{stored.plan_id} and execute on. Nothing is traded before; prices are of "
+        f"{stored.priced_at:%Y-%m-%d %H:%M} UTC.",
+        f"This can be begun until {last_at:%Y-%m-%d %H:%M} UTC. Later, run rebalance-portfolio with execute off first: "
+        "it makes a plan of then.",
     ]
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import datetime
+from decimal import Decimal
 from functools import partial
 
 from lib.allocation.holdings import build_portfolio
+from lib.allocation.limits import PlanLimits, find_excess
 from lib.allocation.messages import attach, draw_plan, write_reasons, write_recommendation
 from lib.allocation.plan import RebalancePlan, RebalanceRules, plan_rebalance
 from lib.allocation.report import OptimizationResult, Optimized
@@ -20,8 +22,6 @@ from lib.ports import Clock
 from lib.results import Item, Status, calc_status, render_count
 
 TASK = "optimize_portfolio"
-APPROVED_LASTS = timedelta(hours=12)
-"""How long an approved plan that nobody starts keeps a new one from being proposed."""
 
 
 def optimize_portfolio(
@@ -33,6 +33,8 @@ def optimize_portfolio(
     store: PlanStore,
     clock: Clock,
     rules: RebalanceRules,
+    limits: PlanLimits,
+    used: Decimal,
     code_version: str,
 ) -> OptimizationResult:
     """Compare an account with its targets; where it is off, propose a plan and tell people. Nothing is traded.
@@ -41,7 +43,9 @@ def optimize_portfolio(
       that is killed, and nothing is told twice.
     * A plan of the same trades at the same prices is kept, with its prices confirmed. Another one that was only
       proposed expires, also when nothing is off any more.
-    * A running plan, or one approved within the last hours, is left alone, and no other is proposed meanwhile.
+    * A running plan is left alone, and so is an approved one that is not too old to be run; no other is proposed
+      meanwhile.
+    * A plan that is larger than the limits is proposed all the same, and says so: it would be refused.
 
     Args:
         account: Name of the account.
@@ -51,6 +55,8 @@ def optimize_portfolio(
         store: Where plans are, together with the outbox.
         clock: Now.
         rules: What the operator wants.
+        limits: What a plan must keep to when it is run.
+        used: Quote; what the account's orders of the UTC day come to.
         code_version: Of the running code; kept with the plan.
 
     Raises:
@@ -68,12 +74,13 @@ def optimize_portfolio(
     plan = plan_rebalance(
         portfolio, market.load_listings([portfolio.symbol_of(name) for name in portfolio.assets]), rules
     )
-    write = partial(_write, plan, draw_plan(plan) if plan.trades else None, rules)
-    stored, is_new, is_told = _settle(plan, store, code_version, write, clock.now())
+    excess = find_excess(plan.trades, used, limits)
+    write = partial(_write, plan, draw_plan(plan) if plan.trades else None, rules, limits, excess)
+    stored, is_new, is_told = _settle(plan, store, code_version, write, limits, clock.now())
     counts = {"plans": int(is_new), "trades": len(plan.trades), "skipped legs": len(plan.skipped)}
     return _report(
         (Optimized(plan, stored, portfolio.unpriced),),
-        _describe(plan, stored, portfolio.unpriced, is_new=is_new),
+        _describe(plan, stored, portfolio.unpriced, excess, is_new=is_new),
         counts | {"alerts": int(is_told)},
         started_at,
         clock.now(),
@@ -81,9 +88,16 @@ def optimize_portfolio(
 
 
 def _write(
-    plan: RebalancePlan, picture: Attachment | None, rules: RebalanceRules, stored: StoredPlan, now: datetime
+    plan: RebalancePlan,
+    picture: Attachment | None,
+    rules: RebalanceRules,
+    limits: PlanLimits,
+    excess: str | None,
+    stored: StoredPlan,
+    now: datetime,
 ) -> Message:
-    return attach(write_recommendation(plan, stored, now, rules.alarm_exposure), picture)
+    last_at = stored.priced_at + limits.max_age
+    return attach(write_recommendation(plan, stored, last_at, now, rules.alarm_exposure, excess), picture)
 
 
 def _settle(
@@ -91,15 +105,16 @@ def _settle(
     store: PlanStore,
     code_version: str,
     write: Callable[[StoredPlan, datetime], Message],
+    limits: PlanLimits,
     now: datetime,
 ) -> tuple[StoredPlan | None, bool, bool]:
     """Store what follows from the plan; return the open plan, whether it is new, and whether people are told."""
     with store.open_plans(plan.account) as book:
         stored = book.load_open()
-        if stored is not None and _is_at_work(stored, now):
+        if stored is not None and _is_at_work(stored, limits, now):
             return stored, False, False
         if stored is not None and not _is_kept(stored, plan):
-            book.expire(stored.plan_id, note=_explain_end(stored, plan), now=now)
+            book.expire(stored.plan_id, note=_explain_end(stored, plan, limits), now=now)
             stored = None
         if plan.priced_at is None:  # no trades
             return None, False, False
@@ -112,31 +127,37 @@ def _settle(
     return stored, is_new, is_told
 
 
-def _is_at_work(stored: StoredPlan, now: datetime) -> bool:
+def _is_at_work(stored: StoredPlan, limits: PlanLimits, now: datetime) -> bool:
     if stored.state is PlanState.RUNNING:
         return True
-    return stored.state is PlanState.APPROVED and now - stored.changed_at < APPROVED_LASTS
+    return stored.state is PlanState.APPROVED and now - stored.priced_at <= limits.max_age
 
 
 def _is_kept(stored: StoredPlan, plan: RebalancePlan) -> bool:
     return stored.state is PlanState.PROPOSED and stored.plan_hash == plan.plan_hash
 
 
-def _explain_end(stored: StoredPlan, plan: RebalancePlan) -> str:
+def _explain_end(stored: StoredPlan, plan: RebalancePlan, limits: PlanLimits) -> str:
     if stored.state is PlanState.APPROVED:
-        return f"It was approved and not started within {APPROVED_LASTS}."
+        minutes = limits.max_age.total_seconds() / 60
+        return f"It was approved, and not started before its prices were {minutes:.0f} minutes old."
     if not plan.before.off:
         return "Nothing is off by more than the band any more."
     return "A newer plan was proposed." if plan.trades else "Nothing of it can be traded now."
 
 
-def _describe(plan: RebalancePlan, stored: StoredPlan | None, unpriced: tuple[str, ...], *, is_new: bool) -> Item:
+def _describe(
+    plan: RebalancePlan, stored: StoredPlan | None, unpriced: tuple[str, ...], excess: str | None, *, is_new: bool
+) -> Item:
+    is_refused = excess is not None and stored is not None and stored.state is PlanState.PROPOSED
     parts = [_describe_outcome(plan, stored, is_new=is_new)]
+    if is_refused:
+        parts.append(f"it is larger than the limits and would be refused: {excess}")
     if kept := [one.name for one in plan.before.assets if one.bucket is Bucket.OTHER and one.value and not one.off]:
         parts.append(f"held besides, and kept: {', '.join(kept)}")
     if unpriced:
         parts.append(f"not counted, as nothing prices them: {', '.join(unpriced)}")
-    is_stuck = bool(plan.before.off) and stored is None
+    is_stuck = bool(plan.before.off) and (stored is None or is_refused)
     return Item(name=plan.account, status=Status.PARTIAL if is_stuck else Status.OK, detail="; ".join(parts))
 
 

@@ -7,9 +7,11 @@ import asyncio
 from lib.allocation import optimization
 from lib.allocation.report import OptimizationResult
 from lib.code_version import find_code_version
+from lib.execution.gate import start_of_day
 from lib.platform import Platform
 from lib.portfolio.quotes import fetch_quotes
 from lib.tasks.portfolio import update_positions
+from lib.tasks.rebalancing import plan_limits_of
 from lib.tasks.trading import rebalance_rules_of
 
 
@@ -22,6 +24,7 @@ async def optimize_portfolio(platform: Platform, account: str | None = None) -> 
     async def optimize(name: str) -> OptimizationResult:
         await update_positions(platform, name)
         state = await asyncio.to_thread(platform.analysis.states.load_state, name)
+        day = start_of_day(platform.clock.now())
         return await asyncio.to_thread(
             optimization.optimize_portfolio,
             account=name,
@@ -31,6 +34,8 @@ async def optimize_portfolio(platform: Platform, account: str | None = None) -> 
             store=platform.trading.plans,
             clock=platform.clock,
             rules=rebalance_rules_of(platform.settings),
+            limits=plan_limits_of(platform.settings),
+            used=await asyncio.to_thread(platform.trading.orders.load_notional, name, day),
             code_version=find_code_version(),
         )
 

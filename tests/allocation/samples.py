@@ -6,6 +6,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from lib.allocation.holdings import Asset, Portfolio
+from lib.allocation.limits import PlanLimits
 from lib.allocation.plan import RebalanceRules
 from lib.allocation.targets import TargetRules
 from lib.market.symbols import SymbolStatus
@@ -18,6 +19,7 @@ from tests.portfolio.samples import ACCOUNT, START
 MAINS, ALTS = ("BTC", "ETH", "BNB"), ("ADA", "SOL", "DOT", "POL", "AVAX", "LINK", "ATOM")
 TARGETS = TargetRules(MAINS, ALTS)
 PAIR = TargetRules(("BTC",), ("SOL",))
+LIMITS = PlanLimits(timedelta(minutes=30), Decimal(2), Decimal(1), Decimal("0.005"))
 
 
 def asset(name: str, quantity: str, price: str | None, *, locked: str = "0", is_quoted: bool = True) -> Asset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -10,6 +11,7 @@ import pytest
 from sqlalchemy.exc import IntegrityError
 
 from lib.adapters.database.market_facts import DatabaseMarketFacts
+from lib.allocation.limits import PlanLimits
 from lib.allocation.messages import write_recommendation
 from lib.allocation.optimization import optimize_portfolio
 from lib.allocation.plan import RebalanceRules, plan_rebalance
@@ -21,7 +23,7 @@ from lib.portfolio.quotes import Quotes
 from lib.portfolio.state import AccountState
 from lib.results import Status, combine
 from tests.allocation.conftest import Archive
-from tests.allocation.samples import asset, hold, listing, pair_rules, quotes, state
+from tests.allocation.samples import LIMITS, asset, hold, listing, pair_rules, quotes, state
 from tests.portfolio.samples import ACCOUNT, START
 
 PRICES = {"BTC": "50000", "SOL": "100"}
@@ -42,7 +44,12 @@ def office(archive: Archive) -> Archive:
 
 
 def optimize(
-    office: Archive, seen: AccountState | None = None, answer: Quotes | None = None, **prices: str
+    office: Archive,
+    seen: AccountState | None = None,
+    answer: Quotes | None = None,
+    limits: PlanLimits = LIMITS,
+    used: str = "0",
+    **prices: str,
 ) -> OptimizationResult:
     """Optimize at the clock's instant with balances just seen."""
     return optimize_portfolio(
@@ -53,6 +60,8 @@ def optimize(
         store=office.store,
         clock=office.clock,
         rules=pair_rules("0.001"),
+        limits=limits,
+        used=Decimal(used),
         code_version="1.2.3",
     )
 
@@ -79,6 +88,8 @@ def test_an_account_that_is_off_gets_a_plan_and_a_message_with_the_picture(offic
         "Afterwards: mains 39.53 %, alts 39.99 %, cash 20.48 %.",
         f"What to do: review {plan.name}, then run rebalance-portfolio with account demo, plan {plan.plan_id} and "
         "execute on. Nothing is traded before; prices are of 2024-10-04 00:00 UTC.",
+        "This can be begun until 2024-10-04 00:30 UTC. Later, run rebalance-portfolio with execute off first: it makes "
+        "a plan of then.",
     ]
     (picture,) = office.query("SELECT * FROM notification_attachments")
     assert (picture.name, picture.media_type) == ("allocation.png", "image/png")
@@ -130,12 +141,30 @@ def test_a_plan_at_work_is_left_alone(office: Archive, state_then: PlanState) ->
     assert f"is {state_then} since" in result.items[0].detail
 
 
-def test_a_plan_that_was_approved_and_never_started_gives_way(office: Archive) -> None:
+def test_a_plan_that_was_approved_and_not_started_gives_way_as_soon_as_it_is_too_old_to_be_run(office: Archive) -> None:
     optimize(office)
     decide_and_move(office, PlanState.APPROVED)
-    office.clock.pass_time(hours=13)
+    office.clock.pass_time(minutes=30)
+    optimize(office, BTC="51000")
+    assert office.states() == ["approved"]
+    office.clock.pass_time(minutes=1)
     optimize(office, BTC="51000")
     assert office.states() == ["expired", "proposed"]
+    [(note,)] = office.query("SELECT note FROM rebalance_plans WHERE state = 'expired'")
+    assert note == "It was approved, and not started before its prices were 30 minutes old."
+
+
+def test_a_plan_that_is_larger_than_the_limits_is_proposed_and_says_that_it_would_be_refused(office: Archive) -> None:
+    limits = replace(LIMITS, max_day_notional=Decimal(9000))
+    result = optimize(office, limits=limits, used="1000")
+    excess = (
+        "its trades come to up to 8,166.96 USDT, today's other orders to 1,000.00 USDT, and FKS_MAX_DAY_NOTIONAL "
+        "allows 9,000.00 USDT a day. Raise it, or wait for 00:00 UTC."
+    )
+    assert (result.status, office.states()) == (Status.PARTIAL, ["proposed"])
+    assert f"it is larger than the limits and would be refused: {excess}" in result.items[0].detail
+    assert f"It is larger than the limits and would be refused: {excess}" in office.messages()[0].body
+    assert optimize(office, limits=limits, used="800").status is Status.OK
 
 
 def decide_and_move(office: Archive, to: PlanState) -> None:
@@ -169,6 +198,8 @@ def test_an_account_that_nobody_read_yet_is_skipped(office: Archive) -> None:
         store=office.store,
         clock=office.clock,
         rules=pair_rules(),
+        limits=LIMITS,
+        used=Decimal(0),
         code_version="1",
     )
     assert (result.status, result.render_tables()) == (Status.SKIPPED, [])
@@ -230,7 +261,7 @@ def test_the_message_fits_when_the_universe_is_large(office: Archive) -> None:
     plan = plan_rebalance(account, {f"{name}/USDT": listing("1") for name in names[3:]}, rules)
     with office.store.open_plans(ACCOUNT) as book:
         stored = book.add(plan, code_version="1", reasons=(), now=START)
-    message = write_recommendation(plan, stored, START)
+    message = write_recommendation(plan, stored, START, START)
     assert len(message.body) < 2500
     assert "and 49 more" in message.body
 
@@ -242,7 +273,7 @@ def test_people_are_told_when_the_plan_ends_at_the_edge_of_the_exposure_alarm(of
     assert Decimal("0.799") < invested <= Decimal("0.8")
     with office.store.open_plans(ACCOUNT) as book:
         stored = book.add(plan, code_version="1", reasons=(), now=START)
-    near, far = (write_recommendation(plan, stored, START, Decimal(limit)).body for limit in ("0.8", "0.9"))
+    near, far = (write_recommendation(plan, stored, START, START, Decimal(limit)).body for limit in ("0.8", "0.9"))
     assert "risk becomes HIGH above 80 %" in near and "a HIGH ends only below 76 %" in near.replace("\n", " ")
     assert "FKS_CASH_RESERVE_PCT=25 leaves room." in near
     assert "leaves room" not in far

@@ -14,6 +14,7 @@ from lib.allocation.plan import RebalanceRules
 from lib.allocation.report import OptimizationResult
 from lib.allocation.targets import TargetRules
 from lib.portfolio.quotes import fetch_quotes
+from tests.allocation.samples import LIMITS
 from tests.portfolio.samples import ACCOUNT
 from tests.portfolio.test_positions_over_http import Chain, chain, hand
 
@@ -31,6 +32,8 @@ async def optimize(desk: Chain) -> OptimizationResult:
         store=DatabasePlans(desk.engine),
         clock=desk.clock,
         rules=RULES,
+        limits=LIMITS,
+        used=Decimal(0),
         code_version="test",
     )
 
