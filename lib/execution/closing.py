@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal, localcontext
+from decimal import ROUND_CEILING, Decimal, localcontext
 
 from lib.errors import OrderRefused
 from lib.execution.tickets import Ticket
@@ -69,6 +69,30 @@ def measure_sellable(
     return Sellable(quantity, note)
 
 
+def bound_exit(sellable: Sellable, best_bid: Decimal, max_order_notional: Decimal | None, listing: Listing) -> Sellable:
+    """Return how much of an exit one order may sell: equal parts below the limit, so that no part is too small.
+
+    A limit of the settings must never keep a stop loss from selling; the chains that follow sell the other parts.
+
+    Args:
+        sellable: All of it.
+        best_bid: Quote per base.
+        max_order_notional: Quote, of one order; None allows any.
+        listing: Of the symbol.
+    """
+    if max_order_notional is None or sellable.quantity * best_bid <= max_order_notional:
+        return sellable
+    with localcontext(EXACT):
+        parts = (sellable.quantity * best_bid / max_order_notional).to_integral_value(rounding=ROUND_CEILING)
+        part = floor_to_step(sellable.quantity / parts, listing.quantity_step or Decimal(0))
+    if not part:
+        raise OrderRefused(
+            "FKS_MAX_ORDER_NOTIONAL is less than the exchange's smallest step costs, so nothing can be sold. Raise it."
+        )
+    note = f"part of {format_number(sellable.quantity)}: more is not allowed in one order, the rest follows"
+    return Sellable(part, "; ".join(one for one in (sellable.note, note) if one))
+
+
 def find_wanted(held: HeldPosition, quantity: Decimal | None, share_pct: Decimal) -> Decimal:
     """Return how much of a position is to be sold, in base.
 
@@ -110,4 +134,5 @@ def plan_closing(
         created_at=now,
         code_version=code_version,
         exit_id=crossing.exit_id if crossing else None,
+        opened_by=held.position.opened_by,
     )

@@ -37,7 +37,8 @@ class Ticket:
         stop_loss: Of the position that a buy opens, quote per base; None: what it has, or the account's own rule.
         take_profit: Likewise.
         signal: Which BUY it follows.
-        exit_id: Of the exit that a stop loss or take profit wanted (`lib.execution.exits`).
+        exit_id: Of the exit that a stop loss or take profit wanted (`lib.portfolio.exits`).
+        opened_by: Of the position that a sell was reviewed for; another one is not sold. None where it is not known.
         approval: The decision; None before it.
     """
 
@@ -54,6 +55,7 @@ class Ticket:
     take_profit: Decimal | None = None
     signal: SignalKey | None = None
     exit_id: int | None = None
+    opened_by: str | None = None
     approval: Approval | None = None
 
     @property
@@ -94,7 +96,7 @@ class TicketStore(Protocol):
     """Tickets of all accounts. Every method raises `DatabaseUnavailable`; repeating it is then safe."""
 
     def add(self, ticket: Ticket) -> Ticket:
-        """Store a ticket unless one of its id is there, and return the stored one."""
+        """Store a ticket, with its decision if it has one, unless one of its id is there; return the stored one."""
         ...
 
     def load(self, account: str, client_order_id: str) -> Ticket | None:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from lib.allocation.stores import Decision
 from lib.errors import OperatorError, OrderRefused, RetryableError
 from lib.execution.approval import ApprovalForm
-from lib.execution.closing import measure_sellable
+from lib.execution.closing import bound_exit, measure_sellable
 from lib.execution.dealing import build_intent, place_ticket, withdraw_unsent
 from lib.execution.gate import Halted
 from lib.execution.opening import check_valid
@@ -69,7 +69,7 @@ async def place_order(platform: Platform, account: str, ticket_id: str, halted: 
     """
     started_at = platform.clock.now()
     ticket = await _load_ticket(platform, account, ticket_id)
-    async with open_trading(platform, account, halted) as placing:
+    async with open_trading(platform, account, halted, is_exit=ticket.exit_id is not None) as placing:
         order = await place_ticket(
             ticket,
             lambda: _intend(platform, ticket, placing),
@@ -105,7 +105,9 @@ async def _intend(platform: Platform, ticket: Ticket, placing: Placing) -> Order
     balances = await platform.accounts[ticket.account].fetch_balances()
     sellable = measure_sellable(held, balances.get(ticket.base), listing, ticket.quantity)
     if ticket.exit_id is not None:  # it is to be sold although the price goes on falling
-        ticket = replace(ticket, reference_price=await find_best(platform, ticket.symbol, Side.SELL))
+        best_bid = await find_best(platform, ticket.symbol, Side.SELL)
+        sellable = bound_exit(sellable, best_bid, platform.settings.max_order_notional, listing)
+        ticket = replace(ticket, reference_price=best_bid)
     return build_intent(ticket, listing, slippage, now, sellable.quantity)
 
 
@@ -134,6 +136,11 @@ async def _find_held_now(platform: Platform, ticket: Ticket) -> HeldPosition:
     held = await find_held(platform, ticket.account, ticket.symbol)
     if held is None:
         raise OrderRefused(f"The position {ticket.account} {ticket.symbol} is closed already. There is nothing to do.")
+    if ticket.opened_by is not None and held.position.opened_by != ticket.opened_by:
+        raise OrderRefused(
+            f"The position {ticket.account} {ticket.symbol} was closed and opened anew since the review. Start the "
+            "flow again if the new one is to be sold too."
+        )
     return held
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ from lib.code_version import find_code_version
 from lib.errors import CheckRefused, OrderRefused
 from lib.execution.approval import BY_SETTINGS
 from lib.execution.checks import Verdict
-from lib.execution.closing import find_wanted, measure_sellable, plan_closing
+from lib.execution.closing import bound_exit, find_wanted, measure_sellable, plan_closing
 from lib.execution.dealing import build_intent
 from lib.execution.gate import Halted
 from lib.execution.opening import OpeningWish, find_signal, plan_opening
@@ -57,7 +58,7 @@ async def review_opening(
     platform.check_account(wish.account)
     started_at, ticket_id = platform.clock.now(), make_ticket_id(wish.account, run)
     if known := await asyncio.to_thread(platform.trading.tickets.load, wish.account, ticket_id):
-        return _review_again(platform, known, started_at)
+        return await _review_again(platform, known, started_at)
     listing = await load_listing(platform, wish.symbol)
     found = None
     if wish.strategy is not None:
@@ -111,7 +112,7 @@ async def review_closing(
     platform.check_account(account)
     started_at, ticket_id = platform.clock.now(), make_ticket_id(account, run)
     if known := await asyncio.to_thread(platform.trading.tickets.load, account, ticket_id):
-        return _review_again(platform, known, started_at)
+        return await _review_again(platform, known, started_at)
     crossing = None if exit_id is None else await load_crossing(platform, account, symbol, exit_id)
     held = await find_held(platform, account, symbol)
     if held is None:
@@ -120,10 +121,13 @@ async def review_closing(
     balances = await platform.accounts[account].fetch_balances()
     wanted = find_wanted(held, quantity, share_pct)
     sellable = measure_sellable(held, balances.get(symbol.partition("/")[0]), listing, wanted)
+    best_bid = await find_best(platform, symbol, Side.SELL)
+    if crossing is not None:
+        sellable = bound_exit(sellable, best_bid, platform.settings.max_order_notional, listing)
     ticket = plan_closing(
         held,
         sellable,
-        best_bid=await find_best(platform, symbol, Side.SELL),
+        best_bid=best_bid,
         crossing=crossing,
         ticket_id=ticket_id,
         now=started_at,
@@ -143,7 +147,7 @@ async def _review(
     halted: Halted,
 ) -> OrderReview:
     intent = build_intent(ticket, listing, platform.settings.max_slippage_pct, ticket.created_at)
-    gate = await make_gate(platform, ticket.account, halted)
+    gate = await make_gate(platform, ticket.account, halted, is_exit=crossing is not None)
     verdicts = await gate.review(intent)
     if execute:
         _raise_first(verdicts)
@@ -161,15 +165,20 @@ async def _review(
         note=note,
         **_tell_what_follows(platform, ticket, execute=execute),
     )
-    if review.asks:
-        message = write_approval_wanted(review, ticket, platform.clock.now())
-        await asyncio.to_thread(platform.notifications.record, message)
+    await _tell_approval_wanted(platform, review)
     return review
 
 
-def _review_again(platform: Platform, ticket: Ticket, started_at: datetime) -> OrderReview:
+async def _tell_approval_wanted(platform: Platform, review: OrderReview) -> None:
+    """Record, once a ticket, that a person is waited for."""
+    if review.asks and review.ticket is not None:
+        message = write_approval_wanted(review, review.ticket, platform.clock.now())
+        await asyncio.to_thread(platform.notifications.record, message)
+
+
+async def _review_again(platform: Platform, ticket: Ticket, started_at: datetime) -> OrderReview:
     """A run that was resumed or started anew goes on with what was reviewed."""
-    return OrderReview(
+    review = OrderReview(
         task=TASK,
         status=Status.OK,
         counts={},
@@ -179,6 +188,8 @@ def _review_again(platform: Platform, ticket: Ticket, started_at: datetime) -> O
         ticket=ticket,
         **_tell_what_follows(platform, ticket, execute=True),
     )
+    await _tell_approval_wanted(platform, review)  # the run may have been killed before it was recorded
+    return review
 
 
 def _tell_what_follows(platform: Platform, ticket: Ticket, *, execute: bool) -> dict[str, Any]:
@@ -196,12 +207,11 @@ def _raise_first(verdicts: Sequence[Verdict]) -> None:
 
 
 async def _store(platform: Platform, ticket: Ticket, crossing: Exit | None) -> Ticket:
-    """Store a ticket, and approve it where no person has to."""
+    """Store a ticket; where no person has to approve it, together with the approval, so that neither is lost."""
     settings = platform.settings.effective_accounts[ticket.account]
-    tickets = platform.trading.tickets
-    stored = await asyncio.to_thread(tickets.add, ticket)
     asks = settings.needs_approval if crossing is None else crossing.policy is ExitPolicy.APPROVE
-    if asks or stored.approval is not None:
-        return stored
+    if asks:
+        return await asyncio.to_thread(platform.trading.tickets.add, ticket)
     by = BY_SETTINGS if crossing is None else f"{BY_SETTINGS} ({crossing.kind} policy {crossing.policy})"
-    return await asyncio.to_thread(tickets.decide, stored, Approval(Decision.APPROVED, by, platform.clock.now()))
+    approved = replace(ticket, approval=Approval(Decision.APPROVED, by, platform.clock.now()))
+    return await asyncio.to_thread(platform.trading.tickets.add, approved)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 
 from lib.allocation.plan import RebalanceRules
@@ -17,19 +18,22 @@ from lib.settings import Settings
 
 
 @asynccontextmanager
-async def open_trading(platform: Platform, account: str, halted: Halted) -> AsyncIterator[Placing]:
+async def open_trading(
+    platform: Platform, account: str, halted: Halted, *, is_exit: bool = False
+) -> AsyncIterator[Placing]:
     """Become the only writer of an account's orders, each of which goes through every check.
 
     Args:
         platform: The parts.
         account: Whose orders.
         halted: Says why trading is halted; None when it is not.
+        is_exit: Whether it is for the order of an exit.
 
     Raises:
         OperatorError: The account is unknown or cannot be used.
         AccountBusy: Another run places orders of it now.
     """
-    gate = await make_gate(platform, account, halted)
+    gate = await make_gate(platform, account, halted, is_exit=is_exit)
     settings, venue = platform.settings, platform.trading.venues[account]
     async with open_placing(
         account,
@@ -42,14 +46,15 @@ async def open_trading(platform: Platform, account: str, halted: Halted) -> Asyn
         yield placing
 
 
-async def make_gate(platform: Platform, account: str, halted: Halted) -> Gate:
-    """Return the checks of an account's orders.
+async def make_gate(platform: Platform, account: str, halted: Halted, *, is_exit: bool = False) -> Gate:
+    """Return the checks of an account's orders; the day's limit does not keep an exit from selling.
 
     Raises:
         OperatorError: The account is unknown or cannot be used.
     """
     platform.check_account(account)
     held = await asyncio.to_thread(platform.portfolio.load_held, account)
+    limits = order_limits_of(platform.settings)
     return Gate(
         account=platform.accounts[account],
         venue=platform.trading.venues[account],
@@ -58,7 +63,7 @@ async def make_gate(platform: Platform, account: str, halted: Halted) -> Gate:
         store=platform.trading.orders,
         watched={*platform.settings.symbols, *(one.symbol for one in held)},
         halted=halted,
-        limits=order_limits_of(platform.settings),
+        limits=replace(limits, max_day_notional=None) if is_exit else limits,
         clock=platform.clock,
     )
 

@@ -92,3 +92,19 @@ async def test_a_second_run_sells_nothing_that_an_unknown_order_of_a_first_one_h
     assert len(desk.booked()) == 1
     assert desk.position() is None
     assert len(desk.told("Sold SOL/USDT")) == 1  # the chain that imported the fills has confirmed it
+
+
+async def test_an_approval_is_not_applied_to_a_position_that_was_opened_after_it(orders_desk: OrderDesk) -> None:
+    review = await orders_desk.close()
+    by_hand = ByHand(orders_desk.world.simulator.url, API_KEY, API_SECRET)
+    await asyncio.to_thread(by_hand.sell_all, "SOL/USDT")
+    await orders_desk.update()
+    bought = await orders_desk.open("other")
+    await orders_desk.answer(bought)
+    await orders_desk.place(bought)
+    await orders_desk.update()
+    await orders_desk.answer(review)
+    with pytest.raises(OrderRefused, match="was closed and opened anew"):
+        await orders_desk.place(review)
+    assert [one["side"] for one in orders_desk.booked()] == ["BUY"]
+    assert orders_desk.position() is not None

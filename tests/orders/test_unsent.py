@@ -120,3 +120,26 @@ async def test_an_old_order_that_was_never_sent_does_not_outlive_the_next_order(
     await desk.answer(review)
     await desk.place(review)
     assert list_states(desk) == ["rejected", "filled"]
+
+
+async def test_a_question_whose_message_was_lost_with_its_run_is_told_when_the_run_begins_anew(
+    orders_desk: OrderDesk,
+) -> None:
+    desk = orders_desk
+    await desk.close()
+    desk.world.query("DELETE FROM notifications")  # as if the process had died between ticket and message
+    for _ in range(2):
+        assert (await desk.close()).asks
+    assert len(desk.told("Approval wanted")) == 1
+
+
+async def test_no_exit_by_policy_is_ever_stored_without_its_approval(orders_desk: OrderDesk) -> None:
+    """A trigger refuses every later change, as if the process died right after the ticket was stored."""
+    desk = orders_desk
+    check(desk, ExitPolicy.EXIT, "0.89")
+    desk.world.query(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'gone'; END $$"
+    )
+    desk.world.query("CREATE TRIGGER gone BEFORE UPDATE ON order_tickets FOR EACH ROW EXECUTE FUNCTION refuse()")
+    review = await begin_exit(desk, "run-1")
+    assert review.ticket is not None and review.ticket.approval is not None and not review.asks

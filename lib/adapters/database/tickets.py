@@ -21,7 +21,7 @@ from lib.strategy.stores import SignalKey
 
 SAME_TICKET = and_(INTENTS.c.account == TICKETS.c.account, INTENTS.c.client_order_id == TICKETS.c.client_order_id)
 OWN = ("symbol", "quantity", "reference_price", "why", "created_at", "code_version")
-OWN_OPTIONAL = ("stop_loss", "take_profit", "exit_id")
+OWN_OPTIONAL = ("stop_loss", "take_profit", "exit_id", "opened_by")
 
 
 class DatabaseTickets:
@@ -45,16 +45,9 @@ class DatabaseTickets:
 
     def decide(self, ticket: Ticket, approval: Approval) -> Ticket:
         """See `TicketStore`."""
-        decided = {
-            "decision": approval.decision.value,
-            "decided_by": approval.who,
-            "decided_at": approval.at,
-            "note": approval.note,
-            "max_slippage_pct": approval.max_slippage_pct,
-        }
         with database_errors(f"deciding on the ticket {ticket.name}"), self._engine.begin() as connection:
             undecided = TICKETS.c.decision.is_(None)
-            connection.execute(update(TICKETS).where(_is_it(ticket), undecided).values(decided))
+            connection.execute(update(TICKETS).where(_is_it(ticket), undecided).values(_to_decision(approval)))
             return _read(connection, _is_it(ticket))
 
     def load_of_signal(self, account: str, signal: SignalKey) -> Sequence[Executed]:
@@ -101,14 +94,26 @@ def _read(connection: Connection, is_it: ColumnElement[bool]) -> Ticket:
 
 
 def _to_row(ticket: Ticket) -> dict[str, Any]:
-    signal = ticket.signal
-    return {name: getattr(ticket, name) for name in (*OWN, *OWN_OPTIONAL)} | {
+    signal, approval = ticket.signal, ticket.approval
+    decision = _to_decision(approval) if approval else {}
+    row = {name: getattr(ticket, name) for name in (*OWN, *OWN_OPTIONAL)} | {
         "account": ticket.account,
         "client_order_id": ticket.client_order_id,
         "side": ticket.side.value,
         "signal_timeframe": signal.timeframe if signal else None,
         "signal_opened_at": signal.opened_at if signal else None,
         "signal_strategy": signal.strategy if signal else None,
+    }
+    return row | decision
+
+
+def _to_decision(approval: Approval) -> dict[str, Any]:
+    return {
+        "decision": approval.decision.value,
+        "decided_by": approval.who,
+        "decided_at": approval.at,
+        "note": approval.note,
+        "max_slippage_pct": approval.max_slippage_pct,
     }
 
 

@@ -103,6 +103,7 @@ class OrderTicketRow(SQLModel, table=True):
     signal_opened_at: datetime | None = Field(None, sa_type=INSTANT)
     signal_strategy: str | None = Field(None, sa_type=Text)
     exit_id: int | None = Field(None, sa_type=BigInteger, foreign_key="position_exits.exit_id")
+    opened_by: str | None = Field(None, sa_type=Text)
     decision: str | None = Field(None, sa_type=Text)
     decided_by: str | None = Field(None, sa_type=Text)
     decided_at: datetime | None = Field(None, sa_type=INSTANT)
