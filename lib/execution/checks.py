@@ -54,7 +54,7 @@ class OrderLimits:
 
     Attributes:
         max_order_notional: Quote, of one order.
-        max_day_notional: Quote, of all orders of a UTC day, both sides.
+        max_day_notional: Quote, of all orders of a UTC day but exits, both sides.
         max_move_pct: Of the price since the order was decided, either way.
         max_slippage_pct: Of a market order's expected price beyond the best one.
         max_price_age: Of the book that the order is checked against.

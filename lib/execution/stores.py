@@ -69,6 +69,8 @@ class OrderStore(Protocol):
     def load_notional(self, account: str, since: datetime, without: str = "") -> Decimal:
         """Return the quote amount of the account's orders created since: what was filled, and what still may be.
 
+        Exits do not count: what a stop loss sells takes nothing from what people may trade.
+
         Args:
             account: Whose.
             since: UTC.

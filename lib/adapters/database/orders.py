@@ -29,7 +29,7 @@ from lib.execution.orders import Order, OrderIntent, OrderState, check_transitio
 
 ORDERS_LOCK = 0x4F52  # "OR": the class of the writers' advisory locks
 IS_UNFINISHED = ORDERS.c.state.in_([state.value for state in OrderState if not state.is_final])
-# What was filled, and of unfinished orders also the rest, at the price that they were decided at.
+# What was filled, and of unfinished orders also the rest, at the price that they were decided at; without exits.
 NOTIONAL = text("""
     SELECT coalesce(sum(filled.notional + CASE
         WHEN orders.state IN ('filled', 'cancelled', 'expired', 'rejected') THEN 0
@@ -40,7 +40,11 @@ NOTIONAL = text("""
         FROM order_fills AS fill
         WHERE fill.account = intent.account AND fill.client_order_id = intent.client_order_id
     ) AS filled
-    WHERE account = :account AND intent.created_at >= :since AND client_order_id <> :without
+    WHERE account = :account AND intent.created_at >= :since AND client_order_id <> :without AND NOT EXISTS (
+        SELECT FROM order_tickets AS ticket
+        WHERE ticket.account = intent.account AND ticket.client_order_id = intent.client_order_id
+            AND ticket.exit_id IS NOT NULL
+    )
 """)
 
 

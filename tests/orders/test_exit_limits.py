@@ -1,0 +1,63 @@
+"""The limits of an operator never keep an exit from selling."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lib.errors import CheckRefused
+from lib.execution.ticket_report import OrderReview
+from lib.portfolio.exits import ExitPolicy
+from lib.tasks import exits
+from tests.orders.conftest import LIVE, OrderDesk
+from tests.orders.test_exits import check, find_open
+
+
+def limit(desk: OrderDesk, **limits: Any) -> None:
+    desk.platform = replace(desk.platform, settings=desk.platform.settings.model_copy(update=limits))
+
+
+async def begin_exit(desk: OrderDesk, run: str) -> OrderReview:
+    wanted = await find_open(desk)
+    await exits.begin_exit(desk.platform, wanted, run)
+    return await desk.close(run, exit_id=wanted.exit_id)
+
+
+async def test_an_exit_larger_than_an_order_may_be_is_sold_in_equal_parts(orders_desk: OrderDesk) -> None:
+    desk = orders_desk
+    dry = await desk.close(execute=False)
+    assert dry.ticket is not None
+    worth = dry.ticket.quantity * dry.ticket.reference_price
+    limit(desk, max_order_notional=worth / Decimal("2.001"))  # two parts would leave a rest that is too small to sell
+    check(desk, ExitPolicy.EXIT, "0.89")
+    wanted = await find_open(desk)
+    await exits.begin_exit(desk.platform, wanted, "run-1")
+    for run in ("run-1", "run-2", "run-3"):
+        assert desk.position() is not None
+        review = await desk.close(run, exit_id=wanted.exit_id)
+        assert "the rest follows" in review.note or run == "run-3"
+        await desk.place(review)
+        await desk.update()
+    assert desk.position() is None
+    notionals = [Decimal(one["executed"]) * dry.ticket.reference_price for one in desk.booked()]
+    assert len(notionals) == 3 and max(notionals) - min(notionals) <= worth / 100
+    with pytest.raises(CheckRefused, match="an order are allowed"):  # other orders keep to it
+        await desk.open("other", notional=worth)
+
+
+async def test_exits_neither_count_against_the_days_limit_nor_are_refused_by_it(orders_desk: OrderDesk) -> None:
+    desk = orders_desk
+    limit(desk, max_day_notional=Decimal(1000))
+    with pytest.raises(CheckRefused, match="a day are allowed"):
+        await desk.close("by-hand")
+    check(desk, ExitPolicy.EXIT, "0.89")
+    review = await begin_exit(desk, "run-1")
+    await desk.place(review)
+    await desk.update()
+    assert desk.position() is None
+    day = desk.platform.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
+    assert desk.platform.trading.orders.load_notional(LIVE, day) == 0
+    await desk.open("afterwards", symbol="BTC/USDT", notional=Decimal(500))
