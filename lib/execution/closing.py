@@ -89,7 +89,7 @@ def bound_exit(sellable: Sellable, best_bid: Decimal, max_order_notional: Decima
         raise OrderRefused(
             "FKS_MAX_ORDER_NOTIONAL is less than the exchange's smallest step costs, so nothing can be sold. Raise it."
         )
-    note = f"part of {format_number(sellable.quantity)}: more is not allowed in one order, the rest follows"
+    note = f"a part of {format_number(sellable.quantity)}: FKS_MAX_ORDER_NOTIONAL allows no more in one order"
     return Sellable(part, "; ".join(one for one in (sellable.note, note) if one))
 
 

@@ -208,6 +208,33 @@ def _check_limits(ticket: Ticket, held: HeldPosition | None) -> None:
         )
 
 
+def check_beyond(
+    ticket: Ticket, held: HeldPosition | None, *, best_bid: Decimal | None, best_ask: Decimal | None
+) -> None:
+    """Refuse a purchase whose position would be sold again at once: its limits are already crossed.
+
+    Args:
+        ticket: The purchase.
+        held: The position that it adds to.
+        best_bid: Quote per base, now; None: nobody buys.
+        best_ask: Quote per base, now; None: nobody sells.
+
+    Raises:
+        OrderRefused: The stop loss is not below the market any more, or the take profit not above it.
+    """
+    stop, target = merge_limits(ticket, held)
+    if stop is not None and best_bid is not None and stop >= best_bid:
+        raise OrderRefused(
+            f"The price of {ticket.symbol} is at {format_number(best_bid)}, not above the stop loss "
+            f"{format_number(stop)} any more, so it is not bought. Start the flow again with a lower stop loss."
+        )
+    if target is not None and best_ask is not None and target <= best_ask:
+        raise OrderRefused(
+            f"The price of {ticket.symbol} is at {format_number(best_ask)}, not below the take profit "
+            f"{format_number(target)} any more, so it is not bought. Start the flow again with a higher take profit."
+        )
+
+
 def merge_limits(ticket: Ticket, held: HeldPosition | None) -> tuple[Decimal | None, Decimal | None]:
     """Return stop loss and take profit of the position after the purchase; what is not given stays as it is."""
     stop = ticket.stop_loss if ticket.stop_loss is not None else (held.stop_loss if held else None)

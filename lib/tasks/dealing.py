@@ -13,7 +13,7 @@ from lib.execution.approval import ApprovalForm
 from lib.execution.closing import bound_exit, measure_sellable
 from lib.execution.dealing import build_intent, place_ticket, withdraw_unsent
 from lib.execution.gate import Halted
-from lib.execution.opening import check_valid
+from lib.execution.opening import check_beyond, check_valid
 from lib.execution.orders import OrderIntent
 from lib.execution.placing import Placing
 from lib.execution.ticket_report import OrderResult, describe_execution
@@ -98,6 +98,7 @@ async def _intend(platform: Platform, ticket: Ticket, placing: Placing) -> Order
     if ticket.side is Side.BUY:
         check_valid(ticket, now)
         await check_signal_unused(platform, ticket)
+        await _check_limits_now(platform, ticket)
         return build_intent(ticket, listing, slippage, now)
     if ticket.exit_id is not None:
         await load_crossing(platform, ticket.account, ticket.symbol, ticket.exit_id)
@@ -109,6 +110,16 @@ async def _intend(platform: Platform, ticket: Ticket, placing: Placing) -> Order
         sellable = bound_exit(sellable, best_bid, platform.settings.max_order_notional, listing)
         ticket = replace(ticket, reference_price=best_bid)
     return build_intent(ticket, listing, slippage, now, sellable.quantity)
+
+
+async def _check_limits_now(platform: Platform, ticket: Ticket) -> None:
+    book = await platform.books.fetch_book(ticket.symbol)
+    check_beyond(
+        ticket,
+        await find_held(platform, ticket.account, ticket.symbol),
+        best_bid=book.bids[0].price if book.bids else None,
+        best_ask=book.asks[0].price if book.asks else None,
+    )
 
 
 async def _withdraw_others(platform: Platform, ticket: Ticket, placing: Placing) -> None:

@@ -177,3 +177,22 @@ async def test_a_paper_account_needs_no_approval_and_takes_the_same_way(orders_d
 async def best_ask(desk: OrderDesk) -> Decimal:
     book = await desk.platform.books.fetch_book("SOL/USDT")
     return book.asks[0].price
+
+
+async def test_nothing_is_bought_when_the_market_has_crossed_its_limits_since_the_review(
+    orders_desk: OrderDesk,
+) -> None:
+    asked = await orders_desk.open("dry", symbol="BTC/USDT", execute=False)
+    assert asked.ticket is not None
+    ask = asked.ticket.reference_price
+    for run, moved, limits in (
+        ("stop", "0.985", {"stop_loss": round(ask * Decimal("0.99"), 2)}),
+        ("target", "1.015", {"take_profit": round(ask * Decimal("1.01"), 2)}),
+    ):
+        orders_desk.world.simulator.control.set_price("BTCUSDT", str(round(ask, 2)))
+        review = await orders_desk.open(run, symbol="BTC/USDT", **limits)
+        await orders_desk.answer(review)
+        orders_desk.world.simulator.control.set_price("BTCUSDT", str(round(ask * Decimal(moved), 2)))
+        with pytest.raises(OrderRefused, match="any more, so it is not bought"):
+            await orders_desk.place(review)
+    assert orders_desk.booked() == []
