@@ -143,7 +143,9 @@ class Settings(BaseSettings):
     exchange_url: str | None = Field(
         None, description="Base URL of a Binance-like server; the simulator's is set by itself."
     )
-    exchange_sandbox: bool = Field(False, description="Use the exchange's test network.")
+    exchange_sandbox: bool = Field(
+        False, description="Use the exchange's test network. On Binance's no order of a live account can be sent."
+    )
     exchange_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 10
     exchange_weight_per_minute: Annotated[int, Field(ge=100)] = Field(
         6000, description="Request weight shared by all processes (Binance: 6000)."
@@ -221,10 +223,10 @@ class Settings(BaseSettings):
         Decimal(50), description="Of a candidate: how often what was best may turn out worse than half."
     )
 
-    max_order_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
+    max_order_notional: Annotated[Decimal, Field(gt=0, max_digits=24)] | None = Field(
         None, description="Quote; a larger order is refused. Empty: no limit."
     )
-    max_day_notional: Annotated[Decimal, Field(gt=0)] | None = Field(
+    max_day_notional: Annotated[Decimal, Field(gt=0, max_digits=24)] | None = Field(
         None, description="Quote; what an account may buy and sell in a UTC day, together. Empty: no limit."
     )
     max_price_move_pct: Percent = Field(
@@ -296,6 +298,19 @@ class Settings(BaseSettings):
 
     channels: dict[str, ChannelSettings] = Field(default_factory=dict)
     escalation_seconds: Annotated[int, Field(ge=10)] = 120
+
+    @field_validator("accounts")
+    @classmethod
+    def _keys_are_used_once(cls, accounts: dict[str, AccountSettings]) -> dict[str, AccountSettings]:
+        """Two names of one account would each trade all of it, and count its money twice."""
+        first_by_key: dict[str, str] = {}
+        for name, account in accounts.items():
+            key = account.api_key.get_secret_value().strip() if account.api_key else ""
+            if key and (first := first_by_key.setdefault(key, name)) != name:
+                raise ValueError(
+                    f"{first} and {name} have the same api_key; remove one, or give it its own account's key"
+                )
+        return accounts
 
     @field_validator("mains", "alts")
     @classmethod

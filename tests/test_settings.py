@@ -48,6 +48,13 @@ def test_a_real_exchange_without_accounts_gets_a_paper_account() -> None:
         ("FKS_HISTORY_DAYS", "{}", "name at least one timeframe"),
         ("FKS_ACCOUNTS__MAIN__KIND", "live", "needs api_key and api_secret"),
         ("FKS_CHANNELS__DISCORD__URI", "discord://a/b", "FKS_CHANNELS__DISCORD__URL: Field required"),
+        ("FKS_MAX_ORDER_NOTIONAL", "-1", "FKS_MAX_ORDER_NOTIONAL: Input should be greater than 0"),
+        ("FKS_MAX_ORDER_NOTIONAL", "0", "FKS_MAX_ORDER_NOTIONAL: Input should be greater than 0"),
+        ("FKS_MAX_ORDER_NOTIONAL", "NaN", "FKS_MAX_ORDER_NOTIONAL: Input should be a finite number"),
+        ("FKS_MAX_DAY_NOTIONAL", "-0.01", "FKS_MAX_DAY_NOTIONAL: Input should be greater than 0"),
+        ("FKS_MAX_DAY_NOTIONAL", "Infinity", "FKS_MAX_DAY_NOTIONAL: Input should be a finite number"),
+        ("FKS_MAX_DAY_NOTIONAL", "1e30", "FKS_MAX_DAY_NOTIONAL: Decimal input should have no more than 24 digits"),
+        ("FKS_MAX_DAY_NOTIONAL", "5000 USDT", "FKS_MAX_DAY_NOTIONAL: Input should be a valid decimal"),
         ("FKS_EXCHANGE_SANDBOX", "true", "with exchange=simulator leave it out"),
     ],
 )
@@ -81,6 +88,21 @@ def test_an_error_never_prints_a_secret(monkeypatch: pytest.MonkeyPatch) -> None
     assert "a paper account has no keys" in str(caught.value)
     assert "very-secret" not in str(caught.value)
     assert "very-secret" not in repr(caught.value.__cause__)
+
+
+def test_two_live_accounts_with_the_same_key_are_refused_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, key in (("MAIN", "very-secret-key"), ("OTHER", "another-secret-key"), ("AGAIN", " very-secret-key")):
+        monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__KIND", "live")
+        monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__API_KEY", key)
+        monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__API_SECRET", "very-secret-secret")
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    words = str(caught.value)
+    assert "FKS_ACCOUNTS: " in words and "have the same api_key; remove one" in words
+    assert "main and again" in words or "again and main" in words
+    assert "other" not in words and "secret-" not in words
+    monkeypatch.setenv("FKS_ACCOUNTS__AGAIN__API_KEY", "a-third-secret-key")
+    assert len(load_settings().accounts) == 3
 
 
 def test_secrets_are_masked_in_the_settings_themselves(monkeypatch: pytest.MonkeyPatch) -> None:
