@@ -17,7 +17,7 @@ from lib.adapters.exchange.account_answers import find_newest_fill, to_fills
 from lib.adapters.exchange.binance import to_id
 from lib.adapters.exchange.link import Link, Request
 from lib.adapters.exchange.order_answers import check_fills, to_order_ids, to_permissions, to_report, to_reports
-from lib.errors import BadAnswer, FksError, OrderNotSent, OutcomeUnknown, UnknownOrder
+from lib.errors import BadAnswer, FksError, OrderNotSent, OutcomeUnknown, SettingsError, UnknownOrder
 from lib.execution.orders import OrderIntent, OrderKind, OrderReport, find_difference
 from lib.execution.venue import KeyPermissions
 from lib.portfolio.fills import Fill
@@ -127,6 +127,11 @@ class BinanceOrders:
 
     async def fetch_permissions(self) -> KeyPermissions:
         """See `OrderVenue`."""
+        if "sapi" not in self._link.client.urls["api"]:
+            raise SettingsError(
+                f"{self._link.name}'s test network does not tell what a key may do, and no order is sent before "
+                "that is known. Remove FKS_EXCHANGE_SANDBOX; to try orders, use FKS_EXCHANGE=simulator or a paper account."
+            )
         what = f"permissions of the key of {self.account}"
         call = self._link.client.sapiGetAccountApiRestrictions
         return to_permissions(await self._ask(Request(what, PERMISSIONS_WEIGHT, call)), f"{self._link.name} {what}")

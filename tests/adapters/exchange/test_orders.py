@@ -14,7 +14,7 @@ from lib.adapters.exchange.account import BinanceAccount
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account
 from lib.adapters.exchange.orders import ORDERS_WE_PLACE, BinanceOrders
-from lib.errors import BadAnswer, FksError, OrderNotSent, OrderRefused, OutcomeUnknown, UnknownOrder
+from lib.errors import BadAnswer, FksError, OrderNotSent, OrderRefused, OutcomeUnknown, SettingsError, UnknownOrder
 from lib.execution.orders import OrderKind, OrderReport, OrderState, TimeInForce
 from lib.execution.venue import KeyPermissions
 from lib.portfolio.fills import Side
@@ -307,3 +307,14 @@ async def test_any_way_for_money_to_leave_is_a_permission_to_withdraw(orders: Bi
     peer.reply("account/apiRestrictions", {"enableSpotAndMarginTrading": True})
     with pytest.raises(BadAnswer):
         await orders.fetch_permissions()
+
+
+async def test_a_test_network_that_does_not_tell_what_a_key_may_do_is_named_with_the_remedy(
+    ledger: BudgetStore, clock: DrivenClock
+) -> None:
+    made = make_account(Venue("binance", sandbox=True), "main", "k", "s", ledger=ledger, clock=clock)
+    with pytest.raises(
+        SettingsError, match=r"binance's test network .* no order is sent .* Remove FKS_EXCHANGE_SANDBOX"
+    ):
+        await BinanceOrders(made.link, "main").fetch_permissions()
+    await made.close()
