@@ -130,7 +130,7 @@ class BinanceOrders:
         if "sapi" not in self._link.client.urls["api"]:
             raise SettingsError(
                 f"{self._link.name}'s test network does not tell what a key may do, and no order is sent before "
-                "that is known. Remove FKS_EXCHANGE_SANDBOX; to try orders, use FKS_EXCHANGE=simulator or a paper account."
+                "that is known. Remove FKS_EXCHANGE_SANDBOX; to try orders, take the simulator or a paper account."
             )
         what = f"permissions of the key of {self.account}"
         call = self._link.client.sapiGetAccountApiRestrictions
