@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import ParamSpec, TypeVar
 
 from lib.errors import (
+    AccountBusy,
     BadAnswer,
     CheckRefused,
     ExchangeUnavailable,
@@ -81,6 +82,7 @@ async def open_placing(
     clock: Clock,
     rules: PlacingRules | None = None,
     wait: Wait = asyncio.sleep,
+    lock_patience: timedelta = timedelta(0),
 ) -> AsyncIterator[Placing]:
     """Become the account's only writer of orders until the end of the context.
 
@@ -92,13 +94,22 @@ async def open_placing(
         clock: Now.
         rules: How patient to be.
         wait: Waits so many seconds; tests drive their clock with it.
+        lock_patience: How long another writer is waited for.
 
     Raises:
         AccountBusy: Another process is the writer.
     """
+    rules, deadline = rules or PlacingRules(), clock.now() + lock_patience
     with ExitStack() as stack:
-        desk = await _in_thread(stack.enter_context, store.open_desk(account))
-        yield Placing(desk, venue, check, clock, rules or PlacingRules(), wait)
+        while True:
+            try:
+                desk = await _in_thread(stack.enter_context, store.open_desk(account))
+                break
+            except AccountBusy:
+                if clock.now() >= deadline:
+                    raise
+            await wait(rules.poll_seconds)
+        yield Placing(desk, venue, check, clock, rules, wait)
 
 
 async def _in_thread(work: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:

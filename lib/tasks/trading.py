@@ -27,21 +27,22 @@ async def open_trading(
         platform: The parts.
         account: Whose orders.
         halted: Says why trading is halted; None when it is not.
-        is_exit: Whether it is for the order of an exit.
+        is_exit: Whether it is for the order of an exit, which waits for another writer as long as for an order.
 
     Raises:
         OperatorError: The account is unknown or cannot be used.
         AccountBusy: Another run places orders of it now.
     """
     gate = await make_gate(platform, account, halted, is_exit=is_exit)
-    settings, venue = platform.settings, platform.trading.venues[account]
+    rules, venue = placing_rules_of(platform.settings), platform.trading.venues[account]
     async with open_placing(
         account,
         store=platform.trading.orders,
         venue=venue,
         check=gate.check,
         clock=platform.clock,
-        rules=placing_rules_of(settings),
+        rules=rules,
+        lock_patience=rules.patience if is_exit else timedelta(0),
     ) as placing:
         yield placing
 

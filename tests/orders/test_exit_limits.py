@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from lib.errors import CheckRefused
+from lib.errors import AccountBusy, CheckRefused
 from lib.execution.ticket_report import OrderReview
 from lib.portfolio.exits import ExitPolicy
 from lib.tasks import exits
+from lib.tasks.trading import open_trading
 from tests.orders.conftest import LIVE, OrderDesk
 from tests.orders.test_exits import check, find_open
 
@@ -61,3 +63,18 @@ async def test_exits_neither_count_against_the_days_limit_nor_are_refused_by_it(
     day = desk.platform.clock.now().replace(hour=0, minute=0, second=0, microsecond=0)
     assert desk.platform.trading.orders.load_notional(LIVE, day) == 0
     await desk.open("afterwards", symbol="BTC/USDT", notional=Decimal(500))
+
+
+async def test_an_exit_waits_for_whoever_places_orders_of_the_account(orders_desk: OrderDesk) -> None:
+    desk = orders_desk
+    check(desk, ExitPolicy.EXIT, "0.89")
+    review = await begin_exit(desk, "run-1")
+    by_hand = await desk.close("run-2", quantity=Decimal(1))
+    await desk.answer(by_hand)
+    async with open_trading(desk.platform, LIVE, desk.halted):
+        with pytest.raises(AccountBusy):
+            await desk.place(by_hand)
+        selling = asyncio.create_task(desk.place(review))
+        done, _ = await asyncio.wait([selling], timeout=0.5)
+        assert not done
+    assert (await selling).order is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -185,10 +186,11 @@ async def test_nothing_is_bought_when_the_market_has_crossed_its_limits_since_th
     asked = await orders_desk.open("dry", symbol="BTC/USDT", execute=False)
     assert asked.ticket is not None
     ask = asked.ticket.reference_price
-    for run, moved, limits in (
+    cases: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("stop", "0.985", {"stop_loss": round(ask * Decimal("0.99"), 2)}),
         ("target", "1.015", {"take_profit": round(ask * Decimal("1.01"), 2)}),
-    ):
+    )
+    for run, moved, limits in cases:
         orders_desk.world.simulator.control.set_price("BTCUSDT", str(round(ask, 2)))
         review = await orders_desk.open(run, symbol="BTC/USDT", **limits)
         await orders_desk.answer(review)
