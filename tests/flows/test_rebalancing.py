@@ -253,18 +253,29 @@ async def test_killed_in_the_middle_of_a_plan_a_run_started_again_finishes_it(
 
 
 @pytest.mark.usefixtures("unattended")
-async def test_where_no_leg_can_be_traded_the_plan_fails_and_its_legs_are_shown_with_the_reason(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_where_no_leg_can_be_traded_the_plan_fails_and_its_legs_are_shown_with_the_reason(desk: Desk) -> None:
     plan_id = await desk.propose()
-    monkeypatch.setenv("FKS_MAX_ORDER_NOTIONAL", "10")
+    desk.world.query("UPDATE symbols SET min_notional = 1000000")
     run, state = await desk.start()
-    assert state.type == "FAILED" and "at most 10.00 USDT an order are allowed" in str(state.message)
+    assert state.type == "FAILED" and "minimum" in str(state.message)
     assert desk.plan(plan_id).state == "failed"
     shown = (await read_artifacts(run.id))["rebalance-plan"]
-    assert "approved by **settings**" in shown and "at most 10.00 USDT an order are allowed" in shown
+    assert "approved by **settings**" in shown and "part is below the exchange's minimum" in shown
     [told] = desk.told("💼 Rebalancing failed: 0 of ")
-    assert "at most 10.00 USDT" in told
+    assert "minimum" in told
+
+
+@pytest.mark.usefixtures("unattended")
+async def test_a_plan_that_is_larger_than_the_limits_trades_nothing_and_people_are_told(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_MAX_DAY_NOTIONAL", "10")
+    proposed = await rebalance_portfolio("demo", return_state=True)
+    assert proposed.name == "Partial" and len(desk.told("It is larger than the limits and would be refused")) == 1
+    _, state = await desk.start()
+    assert state.type == "FAILED" and "FKS_MAX_DAY_NOTIONAL allows 10.00 USDT a day" in str(state.message)
+    assert desk.orders() == [] and desk.world.query("SELECT state FROM rebalance_plans") == [("proposed",)]
+    assert len(desk.told("larger than the limits, so nothing of it is sent")) == 1
 
 
 @pytest.mark.usefixtures("unattended")
