@@ -14,6 +14,7 @@ from lib.execution.orders import Order, OrderIntent, OrderKind, OrderState, Time
 from lib.execution.placing import Placing
 from lib.execution.stores import OrderStore
 from lib.execution.tickets import Ticket
+from lib.portfolio.fills import Side
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import Listing
 from lib.ports import Clock
@@ -104,7 +105,7 @@ async def place_ticket(
     """
     known = await _load_order(ticket, orders)
     if known is None or not known.state.is_final:
-        await learn_unfinished(placing)
+        await learn_unfinished(placing, ticket.symbol if ticket.side is Side.SELL else None)
         known = await _load_order(ticket, orders)
     if known is None:
         check_approved(ticket, clock.now(), max_age)
@@ -144,13 +145,18 @@ def _check_covered(known: Order, now: OrderIntent) -> None:
         )
 
 
-async def learn_unfinished(placing: Placing) -> None:
+async def learn_unfinished(placing: Placing, symbol: str | None = None) -> None:
     """Learn what became of orders that killed runs have left, so that balances can be believed.
+
+    Args:
+        placing: Of the account.
+        symbol: Of the orders that matter; None: all. A sale needs its own symbol's: what another order holds is locked
+            at the exchange, and no forgotten one may keep a stop loss from selling.
 
     Raises:
         OutcomeUnknown: One of them is still not known.
     """
-    for order in await placing.resume(may_send=False):
+    for order in await placing.resume(may_send=False, symbol=symbol):
         rests = order.intent.may_rest and order.state.is_at_exchange
         if not order.state.is_final and order.state is not OrderState.NEW and not rests:
             raise OutcomeUnknown(_describe_unknown(order))

@@ -151,10 +151,14 @@ class Placing:
         order = await _in_thread(self._desk.add, intent)
         return await self._drive(order, may_send=True)
 
-    async def resume(self, *, may_send: bool) -> Sequence[Order]:
-        """Go on with every unfinished order of the account; without `may_send` only learn what became of them."""
+    async def resume(self, *, may_send: bool, symbol: str | None = None) -> Sequence[Order]:
+        """Go on with every unfinished order of the account, or of one symbol of it.
+
+        Without `may_send` only learn what became of them.
+        """
         unfinished = await _in_thread(self._desk.load_unfinished)
-        return [await self._drive(order, may_send=may_send) for order in unfinished]
+        meant = [order for order in unfinished if symbol is None or order.intent.symbol == symbol]
+        return [await self._drive(order, may_send=may_send) for order in meant]
 
     async def cancel(self, client_order_id: str) -> Order:
         """Cancel an order; return it as it ended: it may have filled before. One that was never sent is rejected.
