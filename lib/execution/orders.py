@@ -28,7 +28,12 @@ _ID = re.compile(r"[a-zA-Z0-9_-]{1,36}")  # Binance: at most 36 of these (and of
 
 
 class OrderKind(StrEnum):
-    """What an order is to do; Binance's types in upper case."""
+    """What an order is to do; Binance's types in upper case.
+
+    Flows send `LIMIT` with `TimeInForce.IOC` only. `STOP_LOSS_LIMIT`, and with it all that rests on the exchange
+    (`OrderIntent.may_rest`), is kept for protective orders, which come next and which no flow sends yet. `MARKET` is
+    sent by nothing but the tests of the protocol.
+    """
 
     MARKET = "market"
     LIMIT = "limit"
@@ -36,7 +41,7 @@ class OrderKind(StrEnum):
 
 
 class TimeInForce(StrEnum):
-    """How long a limit stays: until cancelled, or what does not fill at once expires."""
+    """How long a limit stays: until cancelled (sent by no flow yet), or what does not fill at once expires."""
 
     GTC = "gtc"
     IOC = "ioc"
@@ -72,8 +77,9 @@ TRANSITIONS: Mapping[OrderState, frozenset[OrderState]] = {
     OrderState.NEW: frozenset({OrderState.ATTEMPTED, OrderState.REJECTED}),  # rejected: by our own checks
     OrderState.ATTEMPTED: _ANSWERS | {OrderState.UNKNOWN, OrderState.NEW},  # new: it was certainly not sent
     OrderState.UNKNOWN: _ANSWERS | {OrderState.NEW},  # new: the exchange does not have it, past the grace time
-    OrderState.OPEN: _ENDS | {OrderState.PARTIALLY_FILLED},
-    OrderState.PARTIALLY_FILLED: _ENDS,
+    # Rejected: the exchange has forgotten it, as a person says (`Placing.end_lost`).
+    OrderState.OPEN: _ENDS | {OrderState.PARTIALLY_FILLED, OrderState.REJECTED},
+    OrderState.PARTIALLY_FILLED: _ENDS | {OrderState.REJECTED},
     **{state: frozenset[OrderState]() for state in (*_ENDS, OrderState.REJECTED)},
 }
 
