@@ -113,7 +113,7 @@ async def set_stop_loss(
     """Set or remove the stop loss and the take profit of an open position; what is not given stays as it is.
 
     Args:
-        account: The account's name, as in the summary of `fks status`.
+        account: The account's name, as in FKS_ACCOUNTS, or "demo".
         symbol: The position's symbol, as "BTC/USDT".
         stop_loss: Alert when the price is at or below this (quote per base, below the current price).
         take_profit: Tell when the price is at or above this (quote per base, above the current price).
@@ -139,10 +139,11 @@ async def paper_trade(
 ) -> State[Any]:
     """Buy or sell at the market on a paper account, which has no page of an exchange to do it on.
 
-    The order fills at once against the exchange's order book, with fees; then positions are brought up to date.
+    The order fills at once against the exchange's order book, with fees; then positions are brought up to date. The
+    trading halt stops it; it needs no approval, and the limits of orders do not count for it.
 
     Args:
-        account: A paper account's name, as in the summary of `fks status`.
+        account: A paper account's name, as in FKS_ACCOUNTS; without that setting "paper" at a real exchange.
         symbol: What to trade, as "BTC/USDT".
         side: Buy or sell.
         quantity: How much of the base asset; or give a notional.
@@ -173,7 +174,7 @@ async def open_position(
     moved away from it.
 
     Args:
-        account: The account's name, as in the summary of `fks status`.
+        account: The account's name, as in FKS_ACCOUNTS, or "demo".
         symbol: What to buy, as "BTC/USDT".
         strategy: Whose BUY to follow, as in its message; it gives quantity, stop loss and take profit where you give
             none. Empty means by hand.
@@ -206,7 +207,7 @@ async def close_position(
     is a limit that expires: it fills at once, at most the accepted slippage below the best price, or not at all.
 
     Args:
-        account: The account's name, as in the summary of `fks status`.
+        account: The account's name, as in FKS_ACCOUNTS, or "demo".
         symbol: The position's symbol, as "BTC/USDT".
         quantity: How much of the base asset; empty means the share.
         share_pct: How much of the position, in percent.
@@ -234,7 +235,7 @@ async def rebalance_portfolio(
     started again with the same values: it goes on with the same plan.
 
     Args:
-        account: The account's name, as in the summary of `fks status`.
+        account: The account's name, as in FKS_ACCOUNTS, or "demo".
         execute: Off: compare the account with its targets, and store and show a plan; nothing is traded. On: trade the
             stored plan, sells first.
         plan: The plan's number, with execute on only; empty means the account's open plan.
@@ -281,7 +282,7 @@ async def reconcile(account: str | None = None) -> State[Any]:
     touched. People are told of what was not known before.
 
     Args:
-        account: The account's name, as in the summary of `fks status`; empty means every account.
+        account: The account's name, as in FKS_ACCOUNTS, or "demo"; empty means every account.
     """
     async with support.platform():
         balanced = await support.attempt(tasks.sync_account_balance, account or None)

@@ -100,10 +100,10 @@ async def set_stop_loss(
 async def trade_on_paper(
     account: str, symbol: str, side: Side, quantity: Decimal | None, notional: Decimal | None
 ) -> State[Any]:
-    """Buy or sell on a paper account; a retried task orders once."""
+    """Buy or sell on a paper account unless trading is halted; a retried task orders once."""
     async with support.platform() as platform:
         wish = Wish(symbol, side, str(runtime.flow_run.id), quantity, notional)
-        return support.conclude_task(await portfolio.trade_on_paper(platform, account, wish))
+        return support.conclude_task(await portfolio.trade_on_paper(platform, account, wish, trading_halt.read_halt))
 
 
 @task(name="update_indicators", task_run_name="update_indicators", **support.RETRY)

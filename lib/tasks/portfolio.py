@@ -9,6 +9,8 @@ from datetime import timedelta
 from decimal import Decimal
 
 from lib.errors import OperatorError
+from lib.execution.checks import check_halt
+from lib.execution.gate import Halted
 from lib.paper import trade
 from lib.paper.account import PaperAccount, Wish
 from lib.paper.trade import PaperTrade
@@ -95,12 +97,26 @@ def exit_policies_of(settings: AccountSettings) -> Mapping[AlarmKind, ExitPolicy
     return {AlarmKind.STOP_LOSS: settings.stop_policy, AlarmKind.TAKE_PROFIT: settings.take_profit_policy}
 
 
-async def trade_on_paper(platform: Platform, account: str, wish: Wish) -> PaperTrade:
-    """Buy or sell on a paper account."""
+async def trade_on_paper(platform: Platform, account: str, wish: Wish, halted: Halted) -> PaperTrade:
+    """Buy or sell on a paper account.
+
+    It is a person's own trade, as on the page of an exchange, so that the halt is the only check of orders it meets.
+
+    Args:
+        platform: The parts.
+        account: A paper account.
+        wish: What to trade.
+        halted: Says why trading is halted; None when it is not.
+
+    Raises:
+        CheckRefused: Trading is halted.
+        OperatorError: A live account, or what `lib.paper.trade.trade_on_paper` refuses.
+    """
     platform.check_account(account)
     private = platform.accounts[account]
     if not isinstance(private, PaperAccount):
         raise OperatorError(f"Account {account} is live: trade it on the exchange. This is for paper accounts.")
+    check_halt(await halted())
     return await trade.trade_on_paper(private, wish, platform.clock)
 
 
