@@ -87,6 +87,11 @@ class Exit:
         return f"{self.account} {self.symbol} exit"
 
     @property
+    def present_run(self) -> str | None:
+        """The run that decides what is due: its own, or the one that has to be over before its own begins."""
+        return self.run if self.state is ExitState.STARTED else self.after_run
+
+    @property
     def next_key(self) -> str:
         """What makes the next attempt's run this one and no other, also where numbers began anew in a new database."""
         return f"exit {self.exit_id} of {self.wanted_at.isoformat()} attempt {self.attempts + 1}"

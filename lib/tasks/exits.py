@@ -9,6 +9,7 @@ from datetime import timedelta
 from lib.execution.ticket_messages import write_exit_failed
 from lib.execution.tickets import make_ticket_id
 from lib.platform import Platform
+from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.exits import Exit, ExitPolicy, ExitState
 from lib.results import Item, Status, TaskResult
 from lib.tasks.order_facts import find_held
@@ -22,16 +23,46 @@ async def load_open_exits(platform: Platform) -> Sequence[Exit]:
     return await asyncio.to_thread(platform.trading.exits.load_open, tuple(platform.accounts))
 
 
+def find_policy(platform: Platform, wanted: Exit) -> ExitPolicy:
+    """Return what the account's settings say now of such a crossing."""
+    return exit_policies_of(platform.settings.effective_accounts[wanted.account])[wanted.kind]
+
+
 async def find_obstacle(platform: Platform, wanted: Exit) -> str | None:
-    """Return why an exit that waits for a run is to be given up, or None when the run is due."""
-    policy = exit_policies_of(platform.settings.effective_accounts[wanted.account])[wanted.kind]
-    if policy is not wanted.policy:
+    """Return why an open exit is to be given up, or None while its reason holds.
+
+    The form of a stop loss outlives a price that flaps: people are asked again only after a real recovery
+    (`lib.portfolio.stops`), so until then nothing else would ask.
+    """
+    policy = find_policy(platform, wanted)
+    if policy is ExitPolicy.ALERT:
         return f"the account's policy is {policy} now"
     held = await find_held(platform, wanted.account, wanted.symbol)
     if held is None:
         return "the position is closed"
-    alarm = held.alarms.get(wanted.kind)
-    return None if alarm is not None and alarm.raised_at is not None else "the price is back within the limit"
+    alarm = held.alarms.get(wanted.kind, Alarm())
+    is_flapping = wanted.kind is AlarmKind.STOP_LOSS and policy is ExitPolicy.APPROVE and alarm.alerted_at is not None
+    return None if alarm.raised_at is not None or is_flapping else "the price is back within the limit"
+
+
+def has_to_begin_anew(platform: Platform, started: Exit, *, is_suspended: bool) -> bool:
+    """Tell whether the run that an exit waits for cannot do what the account's policy says now.
+
+    Args:
+        platform: The parts.
+        started: The exit.
+        is_suspended: Whether its run waits for a person, whom a policy that sells at once asks nothing.
+    """
+    policy = find_policy(platform, started)
+    return policy is not started.policy or (policy is ExitPolicy.EXIT and is_suspended)
+
+
+async def begin_anew(platform: Platform, known: Exit) -> Exit:
+    """Have an exit tried again by the policy of now, once its present run is over; return it as it is then."""
+    policy, store = find_policy(platform, known), platform.trading.exits
+    note = f"begins anew: the account's policy is {policy} now"
+    await asyncio.to_thread(store.begin_anew, known, policy, note=note, now=platform.clock.now())
+    return await asyncio.to_thread(store.load, known.exit_id)
 
 
 async def give_up(platform: Platform, wanted: Exit, why: str) -> None:
@@ -58,7 +89,9 @@ async def take_over(platform: Platform, started: Exit, *, cancelled: bool, crash
         state, note = ExitState.REJECTED, "its run was cancelled by hand"
     elif crashed:
         note = "its run died"
-    elif await _was_unanswered(platform, started):
+    elif ExitPolicy.EXIT not in (started.policy, find_policy(platform, started)) and (
+        await _was_unanswered(platform, started)
+    ):
         state, note = ExitState.REJECTED, "nobody approved it in time"
     await asyncio.to_thread(platform.trading.exits.end, started, state, note=note, now=platform.clock.now())
     return await asyncio.to_thread(platform.trading.exits.load, started.exit_id)

@@ -250,6 +250,41 @@ async def test_a_crossed_stop_is_sold_at_once_and_what_fails_is_told_and_tried_b
     assert len(told(prefect_world, "Stop loss triggered")) == 1
 
 
+async def test_a_run_that_waits_is_cancelled_when_another_one_or_none_is_wanted(
+    prefect_world: World, deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__STOP_POLICY", "approve")
+    await critical_path(return_state=True)
+    deployment = await deploy(close_position)
+    price = prefect_world.let_stop_trigger(SYMBOL)
+
+    async def check_again() -> tuple[list[str | None], list[tuple[Any, ...]]]:
+        await critical_path(return_state=True)
+        states = [run.state_name for run in await list_runs(deployment)]
+        return states, [
+            tuple(row) for row in prefect_world.query("SELECT policy, state FROM position_exits ORDER BY exit_id")
+        ]
+
+    assert await check_again() == (["Scheduled"], [("approve", "started")])
+    (form,) = await list_runs(deployment)
+    assert (await execute(close_position, form)).name == "Suspended"
+
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__STOP_POLICY", "exit")
+    assert await check_again() == (["Cancelled", "Scheduled"], [("exit", "started")])
+    assert (await answer(form, "approved")).status is SetStateStatus.ABORT
+    assert (await check_again())[0] == ["Cancelled", "Scheduled"]
+
+    # As if the run were of a take profit: the price falls through the stop loss only now.
+    prefect_world.query("UPDATE position_exits SET kind = 'take_profit', policy = 'approve'")
+    prefect_world.query("TRUNCATE position_alarms")
+    replaced = ["Cancelled", "Cancelled", "Scheduled"], [("approve", "void"), ("exit", "started")]
+    assert await check_again() == replaced
+
+    prefect_world.simulator.control.set_price("SOLUSDT", round(price * Decimal("1.1"), 2))
+    assert await check_again() == (["Cancelled"] * 3, [("approve", "void"), ("exit", "void")])
+    assert list_orders(prefect_world) == []
+
+
 async def test_a_sale_that_is_killed_after_its_order_was_booked_is_ended_by_the_same_run_with_one_order(
     prefect_world: World, deploy: Deploy, prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from lib.platform import Platform
 from lib.portfolio.alarms import AlarmKind
 from lib.portfolio.exits import Exit, ExitPolicy, ExitState
 from lib.portfolio.stops import check_stop_loss
+from lib.settings import load_settings
 from lib.tasks import exits
 from tests.orders.conftest import OrderDesk
 
@@ -87,8 +88,8 @@ async def test_an_exit_is_given_up_when_the_reason_for_it_is_gone(orders_desk: O
     assert await exits.find_obstacle(platform, wanted) is None
     check(orders_desk, ExitPolicy.EXIT, "1.0", minutes=5)
     assert await exits.find_obstacle(platform, wanted) == "the price is back within the limit"
-    other = replace(wanted, policy=ExitPolicy.APPROVE)
-    assert await exits.find_obstacle(platform, other) == "the account's policy is exit now"
+    target = replace(wanted, kind=AlarmKind.TAKE_PROFIT)
+    assert await exits.find_obstacle(platform, target) == "the account's policy is alert now"
     assert await exits.find_obstacle(platform, replace(wanted, symbol="ADA/USDT")) == "the position is closed"
     await exits.give_up(platform, wanted, "the price is back within the limit")
     assert list_exits(orders_desk) == [("stop_loss", "exit", "void")]
@@ -136,8 +137,9 @@ async def test_a_price_that_flaps_asks_nobody_again_but_is_sold_by_a_policy_that
         assert len(await exits.load_open_exits(orders_desk.platform)) == again
 
 
-async def test_an_exit_ends_by_what_became_of_its_run(orders_desk: OrderDesk) -> None:
-    platform = orders_desk.platform
+async def test_an_exit_ends_by_what_became_of_its_run(orders_desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__STOP_POLICY", "approve")
+    platform = replace(orders_desk.platform, settings=load_settings())
     check(orders_desk, ExitPolicy.APPROVE, "0.89")
     wanted = await find_open(orders_desk)
     await exits.begin_exit(platform, wanted, "run-1")
@@ -162,6 +164,46 @@ async def test_an_exit_that_is_cancelled_by_hand_is_not_tried_again(orders_desk:
     await exits.begin_exit(orders_desk.platform, await find_open(orders_desk), "run-1")
     ended = await exits.take_over(orders_desk.platform, await find_open(orders_desk), cancelled=True, crashed=False)
     assert ended.state is ExitState.REJECTED
+
+
+async def test_a_sale_at_once_is_never_taken_for_one_that_nobody_approved(orders_desk: OrderDesk) -> None:
+    platform = orders_desk.platform
+    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    wanted = await find_open(orders_desk)
+    await exits.begin_exit(platform, wanted, "run-1")
+    await orders_desk.close("run-1", exit_id=wanted.exit_id)
+    orders_desk.world.query("UPDATE order_tickets SET decision = NULL, decided_by = NULL, decided_at = NULL")  # killed
+    ended = await exits.take_over(platform, await find_open(orders_desk), cancelled=False, crashed=False)
+    assert ended.state is ExitState.WANTED
+
+
+async def test_a_policy_that_changes_to_a_sale_takes_over_what_waits_for_a_form(orders_desk: OrderDesk) -> None:
+    platform = orders_desk.platform
+    check(orders_desk, ExitPolicy.APPROVE, "0.89")
+    await exits.begin_exit(platform, await find_open(orders_desk), "run-1")
+    asked = await find_open(orders_desk)
+    assert await exits.find_obstacle(platform, asked) is None
+    assert exits.has_to_begin_anew(platform, asked, is_suspended=True)
+    anew = await exits.begin_anew(platform, asked)
+    assert (anew.state, anew.policy, anew.after_run) == (ExitState.WANTED, ExitPolicy.EXIT, "run-1")
+    assert await exits.begin_anew(platform, asked) == anew  # who comes second changes nothing
+
+
+async def test_the_form_of_a_stop_loss_outlives_a_price_that_flaps_but_no_recovery(
+    orders_desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__STOP_POLICY", "approve")
+    platform = replace(orders_desk.platform, settings=load_settings())
+    check(orders_desk, ExitPolicy.APPROVE, "0.89")
+    wanted = await find_open(orders_desk)
+    for minutes, ratio, obstacle in (
+        (5, "0.901", None),
+        (10, "0.89", None),
+        (15, "0.901", None),
+        (20, "0.901", "the price is back within the limit"),
+    ):
+        check(orders_desk, ExitPolicy.APPROVE, ratio, minutes=minutes)
+        assert await exits.find_obstacle(platform, wanted) == obstacle
 
 
 async def test_a_failure_is_told_every_half_hour_while_it_lasts(orders_desk: OrderDesk) -> None:
