@@ -66,8 +66,8 @@ async def place_order(account: str, ticket_id: str) -> State[Any]:
 
 
 @task(name="settle_exit", task_run_name="settle_exit", **support.RETRY)
-async def settle_exit(exit_id: int, *, sold_all: bool, rejected: str, error: str) -> State[Any]:
+async def settle_exit(exit_id: int, *, rejected: str, error: str) -> State[Any]:
     """Note what came of an exit; what failed is told, and tried again by the next chain."""
     async with support.platform() as platform:
-        result = await exits.settle_exit(platform, exit_id, sold_all=sold_all, rejected=rejected, error=error)
+        result = await exits.settle_exit(platform, exit_id, rejected=rejected, error=error)
         return support.conclude_task(result)

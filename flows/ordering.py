@@ -9,7 +9,7 @@ from prefect.states import Completed
 
 from flows import approval, order_tasks, support, tasks
 from lib.execution.approval import ApprovalForm
-from lib.execution.ticket_report import OrderResult, OrderReview
+from lib.execution.ticket_report import OrderReview
 from lib.execution.tickets import Ticket
 from lib.results import Status, TaskResult
 
@@ -43,12 +43,8 @@ async def conclude_exit(key: str, reviewed: State[Any], exit_id: int) -> State[A
     steps = await _execute(reviewed)
     rejected = _find_rejection(steps)
     failed = [state for task, state in steps.items() if task in CRUCIAL and state.is_failed()]
-    placed = _result_of(steps["place_order"]) if "place_order" in steps else None
-    sold_all = isinstance(placed, OrderResult) and placed.status is Status.OK
     error = str(_result_of(failed[0]) or failed[0].message) if failed else ""
-    steps["settle_exit"] = await support.attempt(
-        order_tasks.settle_exit, exit_id, sold_all=sold_all, rejected=rejected, error=error
-    )
+    steps["settle_exit"] = await support.attempt(order_tasks.settle_exit, exit_id, rejected=rejected, error=error)
     concluded = await support.conclude_chain(key, **steps, send_notifications=await _tell())
     if concluded.is_failed() and not steps["settle_exit"].is_failed():
         return Completed(name="Partial", message=concluded.message)

@@ -6,14 +6,19 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from lib.errors import OrderRefused
 from lib.execution.ticket_messages import write_exit_failed
 from lib.execution.tickets import make_ticket_id
 from lib.platform import Platform
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.exits import Exit, ExitPolicy, ExitState
+from lib.portfolio.fills import Side
+from lib.portfolio.money import format_number
+from lib.portfolio.stores import HeldPosition
 from lib.results import Item, Status, TaskResult
-from lib.tasks.order_facts import find_held
+from lib.tasks.order_facts import find_best, find_held
 from lib.tasks.portfolio import exit_policies_of
+from lib.units import floor_to_step
 
 TASK = "settle_exit"
 
@@ -97,13 +102,45 @@ async def take_over(platform: Platform, started: Exit, *, cancelled: bool, crash
     return await asyncio.to_thread(platform.trading.exits.load, started.exit_id)
 
 
-async def settle_exit(platform: Platform, exit_id: int, *, sold_all: bool, rejected: str, error: str) -> TaskResult:
+async def check_due(platform: Platform, crossing: Exit | None) -> None:
+    """Refuse to sell at once what is not to be sold any more: the run may come late, as when the stack was down.
+
+    The check of the limits goes by the stored price. Where that is too old to say anything, as before the first chain
+    of a stack that starts again, the book says whether the price is beyond the limit; the next chain decides then.
+
+    Args:
+        platform: The parts.
+        crossing: The exit; None: a person sells.
+
+    Raises:
+        OrderRefused: The reason is gone.
+    """
+    if crossing is None or crossing.policy is not ExitPolicy.EXIT:
+        return
+    why = await find_obstacle(platform, crossing) or await _find_recovery(platform, crossing)
+    if why:
+        raise OrderRefused(f"{crossing.name} is not due now: {why}. The next chain looks again.")
+
+
+async def _find_recovery(platform: Platform, crossing: Exit) -> str | None:
+    held = await find_held(platform, crossing.account, crossing.symbol)
+    oldest = platform.clock.now() - timedelta(seconds=platform.settings.stop_price_max_age_seconds)
+    if held is None or (held.valuation is not None and held.valuation.price_at >= oldest):
+        return None
+    bid = await find_best(platform, crossing.symbol, Side.SELL)
+    if crossing.kind is AlarmKind.STOP_LOSS:
+        is_back = held.stop_loss is not None and bid > held.stop_loss
+    else:
+        is_back = held.take_profit is not None and bid < held.take_profit
+    return f"the price was {format_number(bid)} when its run began" if is_back else None
+
+
+async def settle_exit(platform: Platform, exit_id: int, *, rejected: str, error: str) -> TaskResult:
     """Note what came of an exit's run; what failed is told urgently, and is tried again by the next chain.
 
     Args:
         platform: The parts.
         exit_id: Which.
-        sold_all: Whether all that could be sold was.
         rejected: Who rejected it; empty when nobody did.
         error: Why it failed; empty when it did not.
 
@@ -112,16 +149,11 @@ async def settle_exit(platform: Platform, exit_id: int, *, sold_all: bool, rejec
     """
     started_at = platform.clock.now()
     known = await asyncio.to_thread(platform.trading.exits.load, exit_id)
-    every = timedelta(minutes=platform.settings.stop_realert_minutes)
-    state, note, message = ExitState.DONE, "sold", None
-    if rejected:
-        state, note = ExitState.REJECTED, rejected
-    elif await find_held(platform, known.account, known.symbol) is None:
-        note = "the position is closed"
-    elif error:
-        state, note, message = ExitState.WANTED, error, write_exit_failed(known, error, every, started_at)
-    elif not sold_all and known.policy is ExitPolicy.EXIT:
-        state, note = ExitState.WANTED, "a part was sold; the rest follows"
+    state, note = await _find_outcome(platform, known, rejected, error)
+    message = None
+    if error and state is ExitState.WANTED:
+        every = timedelta(minutes=platform.settings.stop_realert_minutes)
+        message = write_exit_failed(known, error, every, started_at)
     await asyncio.to_thread(
         platform.trading.exits.end, known, state, note=note, now=platform.clock.now(), message=message
     )
@@ -134,6 +166,34 @@ async def settle_exit(platform: Platform, exit_id: int, *, sold_all: bool, rejec
         started_at=started_at,
         finished_at=platform.clock.now(),
     )
+
+
+async def _find_outcome(platform: Platform, known: Exit, rejected: str, error: str) -> tuple[ExitState, str]:
+    if not known.state.is_open:
+        return known.state, known.note
+    if rejected:
+        return ExitState.REJECTED, rejected
+    held = await find_held(platform, known.account, known.symbol)
+    if held is None:
+        return ExitState.DONE, "the position is closed"
+    if error and (why := await find_obstacle(platform, known)):
+        return ExitState.VOID, why
+    if error:
+        return ExitState.WANTED, error
+    if known.policy is ExitPolicy.EXIT and await _can_be_sold(platform, held):
+        return ExitState.WANTED, "a part was sold; the rest follows"
+    return ExitState.DONE, "sold"
+
+
+async def _can_be_sold(platform: Platform, held: HeldPosition) -> bool:
+    """Tell whether the exchange takes an order of what is still held, as far as is known."""
+    listings = await asyncio.to_thread(platform.market.load_listings, {held.symbol})
+    listing = listings.get(held.symbol)
+    if listing is None or listing.quantity_step is None:
+        return True
+    quantity = floor_to_step(held.position.quantity, listing.quantity_step)
+    worth = listing.min_notional if held.valuation is None else quantity * held.valuation.price
+    return quantity >= (listing.min_quantity or listing.quantity_step) and (worth or 0) >= (listing.min_notional or 0)
 
 
 async def _was_unanswered(platform: Platform, started: Exit) -> bool:

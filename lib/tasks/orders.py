@@ -27,6 +27,7 @@ from lib.portfolio.fills import Side
 from lib.portfolio.stores import Listing
 from lib.results import Item, Status, calc_status
 from lib.strategy.signal_alerts import calc_valid_until
+from lib.tasks.exits import check_due
 from lib.tasks.order_facts import (
     check_signal_unused,
     find_best,
@@ -114,6 +115,7 @@ async def review_closing(
     if known := await asyncio.to_thread(platform.trading.tickets.load, account, ticket_id):
         return await _review_again(platform, known, started_at)
     crossing = None if exit_id is None else await load_crossing(platform, account, symbol, exit_id)
+    await check_due(platform, crossing)
     held = await find_held(platform, account, symbol)
     if held is None:
         raise OrderRefused(f"Account {account} has no open position in {symbol}. `fks status` shows what it holds.")

@@ -206,13 +206,53 @@ async def test_the_form_of_a_stop_loss_outlives_a_price_that_flaps_but_no_recove
         assert await exits.find_obstacle(platform, wanted) == obstacle
 
 
+async def test_a_sale_at_once_asks_first_whether_its_reason_is_still_there(orders_desk: OrderDesk) -> None:
+    platform = orders_desk.platform
+    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    wanted = await find_open(orders_desk)
+    await exits.begin_exit(platform, wanted, "run-1")
+    orders_desk.world.query("UPDATE positions SET price_at = price_at - interval '1 hour'")  # the stack was down
+    with pytest.raises(OrderRefused, match="when its run began"):
+        await orders_desk.close("run-1", exit_id=wanted.exit_id)
+    settled = await exits.settle_exit(platform, wanted.exit_id, rejected="", error="it is not due now")
+    assert settled.counts["exits wanted"] == 1  # the next chain has a price to decide by
+    orders_desk.world.query("UPDATE positions SET stop_loss = 1000000, take_profit = NULL")
+    assert (await orders_desk.close("run-1", exit_id=wanted.exit_id)).ticket is not None
+
+    check(orders_desk, ExitPolicy.EXIT, "1.05", minutes=30)
+    with pytest.raises(OrderRefused, match="the price is back within the limit"):
+        await orders_desk.close("run-2", exit_id=wanted.exit_id)
+    await exits.settle_exit(platform, wanted.exit_id, rejected="", error="it is not due now")
+    assert list_exits(orders_desk) == [("stop_loss", "exit", "void")]
+    assert len(orders_desk.told("Not sold")) == 1
+
+
+@pytest.mark.parametrize(("rest", "state"), [(None, "wanted"), ("0.001", "done")])
+async def test_a_part_that_is_sold_at_once_is_followed_by_the_rest_but_not_by_dust(
+    orders_desk: OrderDesk, rest: str | None, state: str
+) -> None:
+    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    wanted = await find_open(orders_desk)
+    await exits.begin_exit(orders_desk.platform, wanted, "run-1")
+    review = await orders_desk.close("run-1", exit_id=wanted.exit_id, quantity=Decimal(10))
+    placed = await orders_desk.place(review)
+    assert (
+        placed.order is not None and placed.order.remainder == 0
+    )  # all of the order: the others were locked, or beyond the limit of an order
+    await orders_desk.update()
+    if rest is not None:
+        orders_desk.world.query("UPDATE positions SET quantity = :rest WHERE symbol = :s", rest=rest, s=SYMBOL)
+    await exits.settle_exit(orders_desk.platform, wanted.exit_id, rejected="", error="")
+    assert list_exits(orders_desk) == [("stop_loss", "exit", state)]
+
+
 async def test_a_failure_is_told_every_half_hour_while_it_lasts(orders_desk: OrderDesk) -> None:
     check(orders_desk, ExitPolicy.EXIT, "0.89")
     known = await find_open(orders_desk)
     start = orders_desk.platform.clock.now().replace(minute=1)
     for minutes in (0, 5, 10, 30, 35):
         ahead = replace(orders_desk.platform, clock=Fixed(start + timedelta(minutes=minutes)))
-        result = await exits.settle_exit(ahead, known.exit_id, sold_all=False, rejected="", error="Trading is halted.")
+        result = await exits.settle_exit(ahead, known.exit_id, rejected="", error="Trading is halted.")
         assert result.counts["exits wanted"] == 1
     told = orders_desk.told("Not sold")
     assert len(told) == 2 and "Trading is halted" in told[0] and "next chain tries again" in told[0]
