@@ -293,6 +293,23 @@ async def reconcile(account: str | None = None) -> State[Any]:
         )
 
 
+@flow(name="withdraw-order", flow_run_name=showing.name_run)
+async def withdraw_order(account: Words, client_order_id: Words, note: Words) -> State[Any]:
+    """End an order of ours that the exchange has forgotten, or that was never sent; until then it is waited for.
+
+    It is looked up once more: one that the exchange has is not withdrawn. Nothing is sent or cancelled there.
+
+    Args:
+        account: The account's name, as in the summary of `fks status`.
+        client_order_id: The order's name, which begins with "fks-", as in `fks status` or the message about it.
+        note: Why, as "not in the order history of the exchange"; kept with it.
+    """
+    async with support.platform():
+        done = await support.attempt(order_tasks.withdraw_order, account, client_order_id, note)
+        updated = await support.attempt(tasks.update_positions, account)
+        return await support.conclude_chain("withdraw-order", withdraw_order=done, update_positions=updated)
+
+
 @flow(name="set-strategy-state", flow_run_name=showing.name_run)
 async def set_strategy_state(strategy: Words, state: StrategyState, why: Words) -> State[Any]:
     """Switch a strategy on or off; it holds from the next run of signal-generation on.

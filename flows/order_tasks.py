@@ -12,7 +12,7 @@ from flows import support
 from flows.trading_halt import read_halt
 from lib.execution.approval import ApprovalForm
 from lib.execution.opening import OpeningWish
-from lib.tasks import dealing, exits, orders
+from lib.tasks import dealing, exits, orders, withdrawing
 
 
 @task(name="review_order", task_run_name="review_order", **support.RETRY)
@@ -63,6 +63,13 @@ async def place_order(account: str, ticket_id: str) -> State[Any]:
     """Send the approved order, or go on with it where a killed run has left it."""
     async with support.platform() as platform:
         return support.conclude_task(await dealing.place_order(platform, account, ticket_id, read_halt))
+
+
+@task(name="withdraw_order", task_run_name="withdraw_order", **support.RETRY)
+async def withdraw_order(account: str, client_order_id: str, note: str) -> State[Any]:
+    """End an order that the exchange does not have, or that was never sent."""
+    async with support.platform() as platform:
+        return support.conclude_task(await withdrawing.withdraw_order(platform, account, client_order_id, note))
 
 
 @task(name="settle_exit", task_run_name="settle_exit", **support.RETRY)

@@ -55,16 +55,17 @@ WORDS: Mapping[FindingKind, _Words] = {
         Severity.URGENT,
         "The exchange has lost an order on {account}",
         "The exchange had it, and now neither lists it nor knows its name.\n"
-        "What to do: look at the order history there. When it is gone for good, place it again by hand; FKS sends "
-        "nothing for it.",
+        "Until it has ended, FKS buys nothing on the account, and sells nothing of its symbol.\n"
+        "What to do: look at the order history there. When it is gone for good, run the flow withdraw-order with its "
+        "name, and order anew.",
     ),
     FindingKind.LEFT: _Words(
         Severity.WARNING,
         "An order was never sent on {account}",
         "The run that wanted it has ended, and the exchange does not have it. Only the flow that wanted it may send "
         "it.\n"
-        "What to do: start that flow again with the same plan or order; it carries on, or ends it. `fks status` lists "
-        "it.",
+        "What to do: start that flow again with the same plan or order; it carries on, or ends it. If nobody wants it "
+        "any more, run the flow withdraw-order with its name.",
     ),
     FindingKind.NOT_IMPORTED: _Words(
         Severity.WARNING,

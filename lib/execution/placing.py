@@ -180,6 +180,40 @@ class Placing:
             logger.warning("Cancelling %s: %s It is looked up.", order.name, error)
         return await self._drive(order, may_send=False, until_final=True)
 
+    async def end_lost(self, client_order_id: str, note: str) -> Order:
+        """End an order that the exchange does not have, or that was never sent, as rejected; its fills stay.
+
+        It is looked up once more. One that the exchange has is taken over as it is there.
+
+        Args:
+            client_order_id: Its name.
+            note: Why, in a person's words.
+
+        Raises:
+            OperatorError: There is no order of that name, it has ended, or the exchange has it and may still fill it.
+            OutcomeUnknown: It may still appear: it was sent a moment ago.
+            RetryableError: The exchange could not be asked.
+        """
+        order = await _in_thread(self._desk.load, client_order_id)
+        if order is None:
+            raise OperatorError(f"There is no order {client_order_id}. Name one of `fks status`.")
+        if order.state.is_final:
+            raise OperatorError(f"{order.name} is {order.state} already. There is nothing to withdraw.")
+        if order.state is not OrderState.NEW:
+            attempted_at, asked_at = order.attempts[-1].attempted_at, self._clock.now()
+            report = await self._venue.find(order.intent.symbol, client_order_id, since=attempted_at)
+            if report is not None:
+                return await self._end_found(order, report)
+            if asked_at < attempted_at + self._rules.grace:
+                raise OutcomeUnknown(f"{order.name} was sent a moment ago and may still appear. Start this again.")
+        return await self._change(order, OrderState.REJECTED, reason=f"Withdrawn by hand: {note}")
+
+    async def _end_found(self, order: Order, report: OrderReport) -> Order:
+        order, _ = await self._accept(order, report)
+        if not order.state.is_final:
+            raise OperatorError(f"The exchange has {order.name}: it is {order.state}. Cancel it there.")
+        return order
+
     async def _drive(self, order: Order, *, may_send: bool, until_final: bool = False) -> Order:
         deadline = self._clock.now() + self._rules.patience
         while not order.state.is_final:

@@ -6,7 +6,7 @@ import pytest
 from prefect.variables import Variable
 
 from flows.market import critical_path
-from flows.on_demand import reconcile
+from flows.on_demand import reconcile, withdraw_order
 from lib.execution.halt import VARIABLE
 from tests.platforms import World
 from tests.prefect_servers import PrefectServer
@@ -41,3 +41,22 @@ async def test_what_others_trade_is_imported_and_told_once_and_so_is_a_halt_set_
     assert [content.count("Order placed by hand on demo") for content in told if "web_1" in content] == [1]
     (halt,) = [content for content in told if "Trading is HALTED: the exchange looks odd" in content]
     assert "Somebody set the variable trading_halted in the Prefect UI" in halt
+
+
+async def test_an_order_that_was_never_sent_is_withdrawn_and_the_reason_is_kept(prefect_world: World) -> None:
+    await critical_path(return_state=True)
+    prefect_world.query(
+        "INSERT INTO order_intents (account, client_order_id, symbol, side, kind, quantity, reference_price, "
+        "time_in_force, why, created_at) "
+        "VALUES ('demo', 'fks-1', 'SOL/USDT', 'sell', 'market', 1, 100, 'gtc', 'a test', now())"
+    )
+    prefect_world.query(
+        "INSERT INTO orders (account, client_order_id, state, reason, refusal, changed_at) "
+        "VALUES ('demo', 'fks-1', 'new', '', '', now())"
+    )
+    state = await withdraw_order("demo", "fks-1", "nobody wants it", return_state=True)
+    assert state.name == "Completed", state.message
+    assert "Withdrawn by hand: nobody wants it" in (await read_artifacts(id_of(state)))["withdraw-order"]
+    assert prefect_world.query("SELECT state FROM orders") == [("rejected",)]
+    again = await withdraw_order("demo", "fks-1", "nobody wants it", return_state=True)
+    assert "is rejected already" in (await read_artifacts(id_of(again)))["withdraw-order"]
