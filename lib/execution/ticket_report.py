@@ -26,6 +26,7 @@ class OrderReview(TaskResult):
     Attributes:
         ticket: What is proposed; None when there is nothing to do.
         intent: The order it would become now; None of a ticket that was reviewed before.
+        max_slippage_pct: How far beyond the best price it may fill, where its approval does not say.
         note: What else to know.
         execute: Whether it is to be sent.
         asks: Whether a person has to approve it before.
@@ -34,6 +35,7 @@ class OrderReview(TaskResult):
 
     ticket: Ticket | None = None
     intent: OrderIntent | None = None
+    max_slippage_pct: Decimal | None = None
     note: str = ""
     execute: bool = False
     asks: bool = False
@@ -41,7 +43,34 @@ class OrderReview(TaskResult):
 
     def render_tables(self) -> list[str]:
         """Markdown of the proposed order."""
-        return [render_ticket(self.ticket, self.intent, self.note)] if self.ticket else []
+        return [self._render_ticket(self.ticket)] if self.ticket else []
+
+    def _render_ticket(self, ticket: Ticket) -> str:
+        quantity, price = ticket.quantity, ticket.reference_price
+        rows = [
+            ("order", f"{ticket.side} {format_number(quantity)} {ticket.symbol}, account {ticket.account}"),
+            ("decided at", f"{format_number(price)}, worth {format_money(quantity * price, ticket.quote)}"),
+            ("sent", self._describe_bound(ticket)),
+            ("stop loss", _describe_stop(ticket)),
+            ("take profit", format_number(ticket.take_profit) if ticket.take_profit else ""),
+            ("why", ticket.why),
+            ("note", self.note),
+            ("order id", ticket.client_order_id),
+        ]
+        filled = [row for row in rows if row[1]]
+        return tabulate(filled, headers=("proposed", ""), tablefmt="pipe", disable_numparse=True)
+
+    def _describe_bound(self, ticket: Ticket) -> str:
+        """An exit's limit follows the price until it is sent; the others' stays as it was reviewed."""
+        if self.intent is None or self.intent.limit_price is None:
+            return ""
+        if ticket.exit_id is None or self.max_slippage_pct is None:
+            return f"as limit {format_number(self.intent.limit_price)}, what does not fill at once expires"
+        moment = "you approve" if ticket.approval is None else "it is sent"
+        return (
+            f"at the price of the moment {moment}, at most {format_number(self.max_slippage_pct)} % below the best "
+            "bid; what does not fill at once expires"
+        )
 
     def render_question(self) -> str:
         """Markdown that stands above the form."""
@@ -84,23 +113,6 @@ def to_items(verdicts: Iterable[Verdict]) -> tuple[Item, ...]:
         else Item(name=f"check of {one.check}", status=Status.OK, detail="passes")
         for one in verdicts
     )
-
-
-def render_ticket(ticket: Ticket, intent: OrderIntent | None, note: str) -> str:
-    """Render a proposed order as a Markdown table."""
-    quantity, price = ticket.quantity, ticket.reference_price
-    bound = intent.limit_price if intent else None
-    rows = [
-        ("order", f"{ticket.side} {format_number(quantity)} {ticket.symbol}, account {ticket.account}"),
-        ("decided at", f"{format_number(price)}, worth {format_money(quantity * price, ticket.quote)}"),
-        ("sent as", f"limit {format_number(bound)}, what does not fill at once expires" if bound else ""),
-        ("stop loss", _describe_stop(ticket)),
-        ("take profit", format_number(ticket.take_profit) if ticket.take_profit else ""),
-        ("why", ticket.why),
-        ("note", note),
-        ("order id", ticket.client_order_id),
-    ]
-    return tabulate([row for row in rows if row[1]], headers=("proposed", ""), tablefmt="pipe", disable_numparse=True)
 
 
 def _describe_stop(ticket: Ticket) -> str:

@@ -164,6 +164,7 @@ async def _review(
         finished_at=platform.clock.now(),
         ticket=ticket,
         intent=intent,
+        max_slippage_pct=platform.settings.max_slippage_pct,
         note=note,
         **_tell_what_follows(platform, ticket, execute=execute),
     )

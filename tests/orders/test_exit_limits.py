@@ -78,3 +78,12 @@ async def test_an_exit_waits_for_whoever_places_orders_of_the_account(orders_des
         done, _ = await asyncio.wait([selling], timeout=0.5)
         assert not done
     assert (await selling).order is not None
+
+
+async def test_the_form_of_an_exit_says_that_its_limit_follows_the_price(orders_desk: OrderDesk) -> None:
+    check(orders_desk, ExitPolicy.APPROVE, "0.89")
+    review = await begin_exit(orders_desk, "run-1")
+    words = "at the price of the moment you approve, at most 1 % below the best bid; what does not fill"
+    assert words in review.render_question()
+    by_hand = await orders_desk.close("run-2")
+    assert "as limit " in by_hand.render_question() and "moment" not in by_hand.render_question()
