@@ -102,14 +102,17 @@ def _find_database(settings: Settings, folder: Path) -> str | None:
 
 def _show_overview(overview: TradingOverview, display: Display, now: datetime) -> None:
     orders, plans = _list_orders(overview, now), _list_plans(overview, now)
+    exits = _list_exits(overview, now)
     breaks, findings = _list_breaks(overview, now), _list_findings(overview, now)
     columns = ("account", "open order", "age", "what", "filled", "plan", "name")
     _show_table(display, "Open orders", columns, orders)
     _show_table(display, "Rebalance plans", ("account", "plan", "state", "age", "progress"), plans)
+    columns = ("account", "position", "since", "why", "policy", "state", "note")
+    _show_table(display, "Positions to be sold", columns, exits)
     _show_table(display, "Breaks (say with classify-break what they are)", ("account", "break", "worth", "age"), breaks)
     _show_table(display, "Orders that differ from the exchange's", ("account", "kind", "age", "what", "name"), findings)
-    if not (orders or plans or breaks):
-        display.note("No open order, no open rebalance plan, no break.")
+    if not (orders or plans or exits or breaks):
+        display.note("No open order, no open rebalance plan, no position to be sold, no break.")
     _show_messages(overview, display, now)
 
 
@@ -133,11 +136,26 @@ def _list_plans(overview: TradingOverview, now: datetime) -> list[tuple[str, ...
         (
             one.account,
             f"plan {one.plan_id} ({one.plan_hash[:8]})",
-            "waits for approval" if one.state == "proposed" else one.state,
+            "waits for approval" if one.state == "proposed" and one.is_asked else one.state,
             render_age(now - one.created_at),
             f"{one.legs - one.left} of {render_count(one.legs, 'legs')} settled",
         )
         for one in overview.plans
+    ]
+
+
+def _list_exits(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:
+    return [
+        (
+            one.account,
+            one.symbol,
+            render_age(now - one.wanted_at),
+            one.kind.replace("_", " "),
+            one.policy,
+            f"{one.state} ({render_count(one.attempts, 'runs')})",
+            one.note,
+        )
+        for one in overview.exits
     ]
 
 

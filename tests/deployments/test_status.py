@@ -66,7 +66,7 @@ def test_without_anything_it_says_so_and_what_it_cannot_read(stored: Home) -> No
     shown = stored.show()
     assert f"Nothing runs in {stored.folder}. `fks up` starts it." in shown
     assert "Whether trading is halted cannot be read: no Prefect server runs." in shown
-    assert "No open order, no open rebalance plan, no break." in shown
+    assert "No open order, no open rebalance plan, no position to be sold, no break." in shown
     assert "No message of the last three days is undelivered." in shown
     assert "cannot be read: their database does not run" in stored.show(database_url=None)
     nowhere = SecretStr(f"postgresql://fks:hunter2@127.0.0.1:{free_port()}/fks")
@@ -99,6 +99,14 @@ def test_what_is_under_way_is_listed_with_its_age(stored: Home) -> None:
             ),
             {"seen": now - timedelta(days=3)},
         )
+        connection.execute(
+            text(
+                "INSERT INTO position_exits (account, symbol, opened_by, kind, policy, wanted_at, state, attempts,"
+                " note, changed_at) VALUES ('main', 'SOL/USDT', '1', 'stop_loss', 'exit', :at, 'wanted', 2,"
+                " 'the book is empty', :at), ('main', 'BTC/USDT', '1', 'stop_loss', 'exit', :at, 'done', 1, '', :at)"
+            ),
+            {"at": now - timedelta(hours=2)},
+        )
     report = OrderReport(
         "web_1", "17", "SOL/USDT", Side.BUY, "LIMIT", OrderState.OPEN, Decimal(2), Decimal(0), Decimal(90)
     )
@@ -111,12 +119,26 @@ def test_what_is_under_way_is_listed_with_its_age(stored: Home) -> None:
     shown = stored.show()
     assert f"main attempted 12 min buy {order.quantity.normalize():f} BTC/USDT 0 plan 7 (abc) fks-" in shown
     assert "other plan 1 (" in shown
-    assert "waits for approval 3 h 0 of 2 legs settled" in shown
+    assert "proposed 3 h 0 of 2 legs settled" in shown
+    assert "main SOL/USDT 2 h stop loss exit wanted (2 runs) the book is empty" in shown
+    assert "BTC/USDT 2 h" not in shown
     assert "main -2 SOL -200.00 USDT 3 days" in shown
     assert "BTC 1" not in shown
     assert "main by hand 5 min buy 2 SOL/USDT 17 web_1" in shown
     assert "Nobody has been told of 7 messages:" in shown
     assert shown.count("old: ⚠️ message") == 5
+
+
+def test_a_plan_waits_for_approval_while_a_run_asks_for_it(stored: Home) -> None:
+    now = datetime.now(UTC)
+    plans = DatabasePlans(stored.engine)
+    with plans.open_plans("main") as book:
+        book.add(make_plan(), code_version="1", reasons=(), now=now)
+    for answer_by, words in ((now - timedelta(hours=1), "proposed"), (now + timedelta(hours=1), "waits for approval")):
+        with stored.engine.begin() as connection:
+            asked = "INSERT INTO rebalance_runs (run, plan_id, began_at, answer_by) VALUES (:run, 1, :now, :by)"
+            connection.execute(text(asked), {"run": words, "now": now, "by": answer_by})
+        assert re.search(rf"main plan 1 \(\w+\) {words} \d+ s", stored.show())
 
 
 @pytest.mark.stack

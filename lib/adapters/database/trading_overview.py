@@ -1,4 +1,4 @@
-"""What is under way with orders, plans, breaks and messages, at a glance: for `fks status`, so quick to import."""
+"""What is under way with orders, plans, exits, breaks and messages, for `fks status`: so it is quick to import."""
 
 from __future__ import annotations
 
@@ -27,12 +27,21 @@ ORDERS = text("""
 """)
 PLANS = text("""
     SELECT account, plan_id, plan_hash, plan.state, created_at,
+        EXISTS (
+            SELECT FROM rebalance_runs AS run WHERE run.plan_id = plan.plan_id AND run.answer_by > :now
+        ) AS is_asked,
         count(number) FILTER (WHERE leg.state <> 'skipped') AS legs,
         count(number) FILTER (WHERE leg.state = 'planned') AS left
     FROM rebalance_plans AS plan LEFT JOIN rebalance_legs AS leg USING (plan_id)
     WHERE plan.state IN ('proposed', 'approved', 'running')
     GROUP BY plan_id
     ORDER BY account, created_at
+""")
+EXITS = text("""
+    SELECT account, symbol, kind, policy, state, attempts, wanted_at, note
+    FROM position_exits
+    WHERE state IN ('wanted', 'started')
+    ORDER BY account, wanted_at
 """)
 BREAKS = text("""
     SELECT account, asset, difference, value_quote, quote_asset, first_seen_at
@@ -66,15 +75,33 @@ class OpenOrder:
 
 @dataclass(frozen=True)
 class OpenPlan:
-    """A rebalance plan that has not ended: `proposed` ones wait for approval. `left` of its `legs` are not traded."""
+    """A rebalance plan that has not ended. `left` of its `legs` are not traded.
+
+    `is_asked`: a run has asked for its approval, and the time to answer is not over.
+    """
 
     account: str
     plan_id: int
     plan_hash: str
     state: str
     created_at: datetime
+    is_asked: bool
     legs: int
     left: int
+
+
+@dataclass(frozen=True)
+class OpenExit:
+    """A position that its account's policy wants sold: see `lib.portfolio.exits`."""
+
+    account: str
+    symbol: str
+    kind: str
+    policy: str
+    state: str
+    attempts: int
+    wanted_at: datetime
+    note: str
 
 
 @dataclass(frozen=True)
@@ -119,6 +146,7 @@ class TradingOverview:
 
     orders: tuple[OpenOrder, ...]
     plans: tuple[OpenPlan, ...]
+    exits: tuple[OpenExit, ...]
     breaks: tuple[OpenBreak, ...]
     findings: tuple[OpenFinding, ...]
     messages: tuple[WaitingMessage, ...]
@@ -136,7 +164,8 @@ def load_trading_overview(engine: Engine, now: datetime) -> TradingOverview:
         with database_errors("reading what is under way"), engine.connect() as connection:
             return TradingOverview(
                 orders=_load(connection, ORDERS, OpenOrder),
-                plans=_load(connection, PLANS, OpenPlan),
+                plans=_load(connection, PLANS, OpenPlan, {"now": now}),
+                exits=_load(connection, EXITS, OpenExit),
                 breaks=_load(connection, BREAKS, OpenBreak),
                 findings=_load(connection, FINDINGS, OpenFinding),
                 messages=tuple(
