@@ -368,6 +368,21 @@ async def test_the_bound_is_the_approvals_or_else_the_operators(
     assert sell.limit_price == Decimal(bound)
 
 
+async def test_a_halt_in_the_middle_of_a_plan_ends_it_with_what_was_done(trader: Trader) -> None:
+    plan = trader.approve()
+
+    async def check(intent: OrderIntent) -> None:
+        if trader.bench.booked():
+            trader.halts.append("by hand")
+        await trader.gate.check(intent)
+
+    result = await trader.run(plan, check)
+    assert (result.status, trader.statuses()) == (Status.PARTIAL, ["FILLED"])
+    assert trader.legs(plan) == {"BTC": LegState.DONE, "ETH": LegState.FAILED, "SOL": LegState.FAILED}
+    assert "Trading is halted: by hand" in trader.reason(plan, "SOL")
+    assert trader.load(plan).state is PlanState.FAILED
+
+
 @pytest.mark.parametrize("end", ["halt", "delist"])
 async def test_a_symbol_that_stopped_trading_fails_its_leg_and_keeps_nothing_else(trader: Trader, end: str) -> None:
     plan = trader.approve()
