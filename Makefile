@@ -15,8 +15,9 @@ run: $(VENV)/.runtime
 demo: $(VENV)/.runtime
 	@exec $(BIN)/fks demo
 
+# Three workers on two processors: tests that start servers mostly wait.
 test: $(VENV)/.dev lint types
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
