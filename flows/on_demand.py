@@ -300,7 +300,7 @@ async def withdraw_order(account: Words, client_order_id: Words, note: Words) ->
     It is looked up once more: one that the exchange has is not withdrawn. Nothing is sent or cancelled there.
 
     Args:
-        account: The account's name, as in the summary of `fks status`.
+        account: The account's name, as in FKS_ACCOUNTS, or "demo".
         client_order_id: The order's name, which begins with "fks-", as in `fks status` or the message about it.
         note: Why, as "not in the order history of the exchange"; kept with it.
     """
