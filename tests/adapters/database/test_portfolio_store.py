@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -9,11 +10,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from lib.adapters.database.engine import make_engine
+from lib.adapters.database.exits import DatabaseExits
 from lib.adapters.database.market_facts import DatabaseMarketFacts
 from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.adapters.database.tickets import DatabaseTickets
 from lib.errors import DatabaseUnavailable, OperatorError, SettingsError
+from lib.execution.tickets import Ticket
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.alarms import Alarm, AlarmKind
+from lib.portfolio.exits import ExitPolicy
 from lib.portfolio.fills import Balance, BookedFill, Fill, Side
 from lib.portfolio.ledger import build_ledger
 from lib.portfolio.stores import HeldPosition, SeenBalance
@@ -148,14 +153,16 @@ def test_reading_resumes_at_the_newest_settled_fill(store: DatabasePortfolioStor
     assert store.load_resume_ids("other", symbols, NOW) == {}
 
 
-def test_a_rebuilt_ledger_keeps_price_limits_and_alarms(store: DatabasePortfolioStore) -> None:
+def test_a_rebuilt_ledger_keeps_price_limits_alarms_and_exits(store: DatabasePortfolioStore, engine: Engine) -> None:
     book(store, make_buy(2))
     held = only_held(store)
     with store.open_books("demo") as books:
         books.save_valuations({"SOL/USDT": value_position(held.position, Decimal(90), NOW)})
     store.save_limits(held, Decimal(80), Decimal(120))
     store.save_alarm(only_held(store), AlarmKind.STALE_PRICE, Alarm(NOW, NOW, 1))
+    store.save_alarm(only_held(store), AlarmKind.STOP_LOSS, Alarm(NOW, NOW, 1), policy=ExitPolicy.EXIT)
     book(store, make_buy(1, at=NOW - timedelta(hours=1)))  # an older fill turns up and opens the position now
+    assert [one.opened_by for one in DatabaseExits(engine).load_open(["demo"])] == ["SOL/USDT#1"]
     inherited = only_held(store)
     assert inherited.position.opened_by == "SOL/USDT#1"
     assert inherited.position.quantity == 3
@@ -257,3 +264,15 @@ def test_the_price_before_an_instant_is_the_newest_close_of_the_day_before(
 def test_symbols_that_are_not_stored_have_no_listing(engine: Engine) -> None:
     assert DatabaseMarketFacts(engine).load_listings({"SOL/USDT"}) == {}
     assert DatabaseMarketFacts(engine).load_listings(set()) == {}
+
+
+def test_a_ticket_goes_on_with_the_holding_that_an_older_fill_opens_now(
+    store: DatabasePortfolioStore, engine: Engine
+) -> None:
+    book(store, make_buy(2))
+    held = only_held(store)
+    proposed = Ticket("demo", "fks-1", "SOL/USDT", Side.SELL, Decimal(1), Decimal(90), "by hand", NOW, "test")
+    DatabaseTickets(engine).add(replace(proposed, opened_by=held.position.opened_by))
+    book(store, make_buy(1, at=NOW - timedelta(hours=1)))
+    stored = DatabaseTickets(engine).load("demo", "fks-1")
+    assert stored is not None and stored.opened_by == only_held(store).position.opened_by == "SOL/USDT#1"
