@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.console import Console
@@ -86,8 +86,8 @@ def render_deployments(deployments: Sequence[ScheduledDeployment], now: datetime
 def _render_next(deployment: ScheduledDeployment, now: datetime) -> str:
     if deployment.next_at is None:
         return "soon" if deployment.is_scheduled else "by hand"
-    seconds = max(0, round((deployment.next_at - now).total_seconds()))
-    return f"{deployment.next_at:%H:%M:%S} UTC, in {seconds // 60}:{seconds % 60:02d}"
+    left = max(timedelta(), timedelta(seconds=round((deployment.next_at - now).total_seconds())))
+    return f"{deployment.next_at:%a %H:%M:%S} UTC, in {left}"
 
 
 def render_facts(facts: Sequence[tuple[str, str]]) -> Table:
