@@ -250,8 +250,8 @@ class PortfolioStore(Protocol):
     ) -> bool:
         """Store an alarm in place of the one that `held` was loaded with, together with what follows from it.
 
-        That is the message that tells of it, and the exit that the policy wants, unless the position has an open one
-        (`lib.portfolio.exits`). All or nothing, also when the process is killed. False, and nothing stored, when the
-        alarm has changed since or the position is gone.
+        That is the message that tells of it, and the exit that the policy wants, unless this limit of the position has
+        an open one; one of the other limit gives way to it (`lib.portfolio.exits`). All or nothing, also when the
+        process is killed. False, and nothing stored, when the alarm has changed since or the position is gone.
         """
         ...

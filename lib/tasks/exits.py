@@ -180,7 +180,7 @@ async def _find_outcome(platform: Platform, known: Exit, rejected: str, error: s
         return ExitState.VOID, why
     if error:
         return ExitState.WANTED, error
-    if known.policy is ExitPolicy.EXIT and await _can_be_sold(platform, held):
+    if await _can_be_sold(platform, held):
         return ExitState.WANTED, "a part was sold; the rest follows"
     return ExitState.DONE, "sold"
 

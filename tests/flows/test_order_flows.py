@@ -18,7 +18,7 @@ from prefect.client.schemas.filters import DeploymentFilter, DeploymentFilterId
 from prefect.client.schemas.objects import FlowRun
 from prefect.client.schemas.responses import SetStateStatus
 from prefect.client.schemas.sorting import FlowRunSort
-from prefect.states import Crashed, Scheduled
+from prefect.states import Completed, Crashed, Running, Scheduled
 from prefect.variables import Variable
 
 from deployments.specification import load_prefect_file
@@ -277,11 +277,16 @@ async def test_a_run_that_waits_is_cancelled_when_another_one_or_none_is_wanted(
     # As if the run were of a take profit: the price falls through the stop loss only now.
     prefect_world.query("UPDATE position_exits SET kind = 'take_profit', policy = 'approve'")
     prefect_world.query("TRUNCATE position_alarms")
-    replaced = ["Cancelled", "Cancelled", "Scheduled"], [("approve", "void"), ("exit", "started")]
-    assert await check_again() == replaced
+    _, first = await list_runs(deployment)
+    async with get_client() as client:
+        await client.set_flow_run_state(first.id, Running(), force=True)
+        assert await check_again() == (["Cancelled", "Running"], [("approve", "void"), ("exit", "wanted")])
+        await client.set_flow_run_state(first.id, Completed(), force=True)
+    replaced = [("approve", "void"), ("exit", "started")]
+    assert await check_again() == (["Cancelled", "Completed", "Scheduled"], replaced)
 
     prefect_world.simulator.control.set_price("SOLUSDT", round(price * Decimal("1.1"), 2))
-    assert await check_again() == (["Cancelled"] * 3, [("approve", "void"), ("exit", "void")])
+    assert await check_again() == (["Cancelled", "Completed", "Cancelled"], [("approve", "void"), ("exit", "void")])
     assert list_orders(prefect_world) == []
 
 

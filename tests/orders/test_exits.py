@@ -227,23 +227,24 @@ async def test_a_sale_at_once_asks_first_whether_its_reason_is_still_there(order
     assert len(orders_desk.told("Not sold")) == 1
 
 
+@pytest.mark.parametrize("policy", [ExitPolicy.APPROVE, ExitPolicy.EXIT])
 @pytest.mark.parametrize(("rest", "state"), [(None, "wanted"), ("0.001", "done")])
-async def test_a_part_that_is_sold_at_once_is_followed_by_the_rest_but_not_by_dust(
-    orders_desk: OrderDesk, rest: str | None, state: str
+async def test_a_part_that_is_sold_is_followed_by_the_rest_but_not_by_dust(
+    orders_desk: OrderDesk, rest: str | None, state: str, policy: ExitPolicy
 ) -> None:
-    check(orders_desk, ExitPolicy.EXIT, "0.89")
+    check(orders_desk, policy, "0.89")
     wanted = await find_open(orders_desk)
     await exits.begin_exit(orders_desk.platform, wanted, "run-1")
     review = await orders_desk.close("run-1", exit_id=wanted.exit_id, quantity=Decimal(10))
-    placed = await orders_desk.place(review)
-    assert (
-        placed.order is not None and placed.order.remainder == 0
-    )  # all of the order: the others were locked, or beyond the limit of an order
+    if policy is ExitPolicy.APPROVE:
+        await orders_desk.answer(review)
+    placed = await orders_desk.place(review)  # the other coins were locked, or beyond the limit of an order
+    assert placed.order is not None and placed.order.remainder == 0
     await orders_desk.update()
     if rest is not None:
         orders_desk.world.query("UPDATE positions SET quantity = :rest WHERE symbol = :s", rest=rest, s=SYMBOL)
     await exits.settle_exit(orders_desk.platform, wanted.exit_id, rejected="", error="")
-    assert list_exits(orders_desk) == [("stop_loss", "exit", state)]
+    assert list_exits(orders_desk) == [("stop_loss", policy.value, state)]
 
 
 async def test_a_failure_is_told_every_half_hour_while_it_lasts(orders_desk: OrderDesk) -> None:
