@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import pairwise
 
 import numpy as np
@@ -44,13 +45,41 @@ def fill_parts(fill: Callable[[int, int], None], symbols: int, bars: int) -> Non
         return
     parts = min(symbols, symbols * bars // PART)
     waiting = deque(pairwise(symbols * part // parts for part in range(parts + 1)))
-    helpers = min(os.cpu_count() or 1, parts) - 1
-    # A new thread each time: it begins on an idle processor, where one that waited often wakes beside its caller.
-    with ThreadPoolExecutor(max(1, helpers)) as pool:
-        jobs = [pool.submit(_work, fill, waiting.popleft if number % 2 else waiting.pop) for number in range(helpers)]
+    own, *others = _find_processors()[:parts]
+    with ThreadPoolExecutor(max(1, len(others))) as pool, _on_processor(own):
+        jobs = [
+            pool.submit(_work_on, processor, fill, waiting.popleft if number % 2 else waiting.pop)
+            for number, processor in enumerate(others)
+        ]
         _work(fill, waiting.popleft)
         for job in jobs:
             job.result()
+
+
+def _find_processors() -> list[int]:
+    """Return the processors that this thread may use; where the system does not say, one number for each."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+@contextmanager
+def _on_processor(processor: int) -> Iterator[None]:
+    """Keep the calling thread on one processor: left alone, threads this short often share one to their end."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {processor})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
+
+
+def _work_on(processor: int, fill: Callable[[int, int], None], take: Callable[[], tuple[int, int]]) -> None:
+    with _on_processor(processor):
+        _work(fill, take)
 
 
 def _work(fill: Callable[[int, int], None], take: Callable[[], tuple[int, int]]) -> None:

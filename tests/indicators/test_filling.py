@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -49,3 +50,18 @@ def test_the_cache_is_named_after_every_file_with_kernels() -> None:
     folder = Path(lib.indicators.__path__[0])
     with_kernels = {path.name for path in folder.glob("*.py") if "@compiled" in path.read_text()}
     assert with_kernels | {"compiling.py"} == set(SOURCES)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not keep threads on processors")
+def test_threads_have_a_processor_each_and_the_caller_is_free_again_also_after_an_error() -> None:
+    allowed, seen = os.sched_getaffinity(0), []
+
+    def fill(begin: int, end: int) -> None:
+        seen.append(frozenset(os.sched_getaffinity(0)))
+        if begin == 0:
+            raise IndexError(begin)
+
+    with pytest.raises(IndexError):
+        filling.fill_parts(fill, 100, 100_000)
+    assert all(len(processors) == 1 for processors in seen)
+    assert os.sched_getaffinity(0) == allowed
