@@ -116,10 +116,6 @@ class BalanceStore(Protocol):
         """Begin a transaction as the account's only writer of these; it is committed unless an error leaves it."""
         ...
 
-    def load_history(self, account: str, since: datetime, until: datetime) -> Sequence[Snapshot]:
-        """Return the snapshots of the account with `since` <= at < `until`, by time."""
-        ...
-
     def load_cash_flows(self, account: str, since: datetime, until: datetime) -> Sequence[ValuedFlow]:
         """Return the flows that snapshots with `since` <= at < `until` first contain, by time."""
         ...

@@ -10,18 +10,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, Table, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
 
 from lib.adapters.database import archived_gaps, pruning, sizes
 from lib.adapters.database.copying import copy_rows
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.locking import begin_locked, open_locking
 from lib.adapters.database.tables.archive import ARCHIVE_MANIFEST
 from lib.adapters.database.tables.indicators import INDICATOR_STATES, INDICATORS
 from lib.adapters.database.tables.market import CANDLES, SYNC_STATUS
 from lib.archive import partitions
 from lib.archive.partitions import COLUMNS, Dataset, Partition, is_same
 from lib.archive.stores import ArchiveState, Entry, Holding, OldMonth, Prunable, TableSize
-from lib.errors import ArchiveBusy, ArchiveConflict, DatabaseUnavailable
+from lib.errors import ArchiveBusy, ArchiveConflict
 from lib.market.gaps import Span
 
 RUN_LOCK = 0x464B53_0007  # one run archives or restores
@@ -63,21 +63,12 @@ class DatabaseArchive:
 
     @contextmanager
     def open_session(self) -> Iterator[DatabaseArchiveSession]:
-        """See `ArchiveStore`. Lock and writes share the connection: who has lost the one cannot do the other."""
-        with database_errors("opening the archive"):
-            connection = self.engine.connect()
-        try:
+        """See `ArchiveStore`."""
+        with open_locking(self.engine, "opening the archive") as connection:
             with database_errors("taking the archive's lock"), connection.begin():
                 if not connection.scalar(select(func.pg_try_advisory_lock(RUN_LOCK))):
                     raise ArchiveBusy("Another run archives or restores now. Start this again when it has ended.")
             yield DatabaseArchiveSession(self.engine, connection)
-        finally:
-            try:
-                with connection.begin():
-                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
-            except DBAPIError:
-                connection.invalidate()  # the server is gone, and the lock with it
-            connection.close()
 
 
 @dataclass(frozen=True)
@@ -227,10 +218,8 @@ class DatabaseArchiveSession:
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[Connection]:
-        if self.connection.invalidated:  # SQLAlchemy would connect anew, without our lock
-            raise DatabaseUnavailable(f"The connection with the archive's lock was lost before {doing}; trying again.")
-        with database_errors(doing), self.connection.begin():
-            yield self.connection
+        with begin_locked(self.connection, "the archive's lock", doing) as connection:
+            yield connection
 
 
 def _insert_missing(connection: Connection, table: Table, rows: partitions.Rows) -> int:

@@ -10,12 +10,11 @@ from sqlalchemy import Connection, Engine, func, select
 
 from lib.adapters.database.account_states import load_asset_prices
 from lib.adapters.database.balance_records import DatabaseRecords, load_active
-from lib.adapters.database.balance_rows import ASKED, FLOWS, SNAPSHOTS, to_flow, to_snapshot
+from lib.adapters.database.balance_rows import ASKED, FLOWS, to_flow
 from lib.adapters.database.engine import database_errors
 from lib.adapters.database.portfolio_rows import ADJUSTMENTS, load_opening
 from lib.balances.breaks import Break
 from lib.balances.flows import ValuedFlow
-from lib.balances.snapshots import Snapshot
 from lib.portfolio.adjustments import Opening
 from lib.portfolio.state import AssetPrice
 
@@ -60,13 +59,6 @@ class DatabaseBalances:
         with self._transaction(f"storing the balances of {account}") as connection:
             connection.execute(select(func.pg_advisory_xact_lock(BALANCES_LOCK, func.hashtext(account))))
             yield DatabaseRecords(connection, account)
-
-    def load_history(self, account: str, since: datetime, until: datetime) -> Sequence[Snapshot]:
-        """See `BalanceStore`."""
-        wanted = (SNAPSHOTS.c.account == account) & (SNAPSHOTS.c.at >= since) & (SNAPSHOTS.c.at < until)
-        with self._transaction(f"reading the balance history of {account}") as connection:
-            rows = connection.execute(select(SNAPSHOTS).where(wanted).order_by(SNAPSHOTS.c.at))
-            return [to_snapshot(row) for row in rows]
 
     def load_cash_flows(self, account: str, since: datetime, until: datetime) -> Sequence[ValuedFlow]:
         """See `BalanceStore`."""

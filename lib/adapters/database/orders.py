@@ -10,9 +10,9 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import DBAPIError
 
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.locking import begin_locked, open_locking
 from lib.adapters.database.order_rows import (
     ATTEMPTS,
     FILLS,
@@ -24,7 +24,7 @@ from lib.adapters.database.order_rows import (
     from_order,
     load_orders,
 )
-from lib.errors import AccountBusy, DatabaseUnavailable, OrderRefused
+from lib.errors import AccountBusy, OrderRefused
 from lib.execution.orders import Order, OrderIntent, OrderState, check_transition
 
 ORDERS_LOCK = 0x4F52  # "OR": the class of the writers' advisory locks
@@ -56,19 +56,10 @@ class DatabaseOrders:
 
     @contextmanager
     def open_desk(self, account: str) -> Iterator[DatabaseOrderDesk]:
-        """See `OrderStore`. Advisory locks need a session of the server: no transaction pooler between."""
-        with database_errors(f"opening the order desk of {account}"):
-            connection = self._engine.connect()
-        try:
+        """See `OrderStore`."""
+        with open_locking(self._engine, f"opening the order desk of {account}") as connection:
             _take_lock(connection, account)
             yield DatabaseOrderDesk(connection, account)
-        finally:
-            try:
-                with connection.begin():
-                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
-            except DBAPIError:
-                connection.invalidate()  # the server is gone, and the lock with it
-            connection.close()
 
     def load_orders(self, account: str, *, since: datetime | None = None, plan: str | None = None) -> Sequence[Order]:
         """See `OrderStore`."""
@@ -143,10 +134,8 @@ class DatabaseOrderDesk:
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[Connection]:
-        if self._connection.invalidated:  # SQLAlchemy would connect anew, without our lock
-            raise DatabaseUnavailable(f"The connection with the account's lock was lost before {doing}; trying again.")
-        with database_errors(doing), self._connection.begin():
-            yield self._connection
+        with begin_locked(self._connection, "the account's lock", doing) as connection:
+            yield connection
 
 
 def _take_lock(connection: Connection, account: str) -> None:

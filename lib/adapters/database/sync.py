@@ -10,13 +10,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, func, select, text
-from sqlalchemy.exc import DBAPIError
 
 from lib.adapters.database import symbols
 from lib.adapters.database.copying import copy_new, copy_upsert
-from lib.adapters.database.engine import database_errors
+from lib.adapters.database.locking import begin_locked, open_locking
 from lib.adapters.database.tables.market import CANDLE_GAPS, CANDLES, SYNC_STATUS
-from lib.errors import DatabaseUnavailable
 from lib.market.gaps import Gap, GapState, Span
 from lib.market.series import Series, SeriesState, SyncStatus
 from lib.market.stores import Inventory, SeriesChange
@@ -56,21 +54,9 @@ class DatabaseSync:
 
     @contextmanager
     def open_session(self) -> Iterator[DatabaseSyncSession]:
-        """Connect, and give the connection back without its locks.
-
-        Locks and writes share the connection on purpose: who has lost the locks cannot write any more.
-        """
-        with database_errors("opening a session"):
-            connection = self.engine.connect()
-        try:
+        """See `SyncStore`."""
+        with open_locking(self.engine, "opening a session") as connection:
             yield DatabaseSyncSession(connection)
-        finally:
-            try:
-                with connection.begin():
-                    connection.execute(text("SELECT pg_advisory_unlock_all()"))
-            except DBAPIError:
-                connection.invalidate()  # the server is gone, and the locks with it
-            connection.close()
 
 
 @dataclass(frozen=True)
@@ -152,10 +138,8 @@ class DatabaseSyncSession:
 
     @contextmanager
     def _transaction(self, doing: str) -> Iterator[Connection]:
-        if self.connection.invalidated:  # SQLAlchemy would connect anew, without our locks
-            raise DatabaseUnavailable(f"The connection with our locks was lost before {doing}; trying again.")
-        with database_errors(doing), self.connection.begin():
-            yield self.connection
+        with begin_locked(self.connection, "our locks", doing) as connection:
+            yield connection
 
 
 def _columns(series: Collection[Series]) -> dict[str, Any]:
