@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The certificates that this machine trusts, as for every other program on it.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run demo test lint types bench chaos lock clean
+.PHONY: run demo test lint types bench chaos dask lock clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/fks up
@@ -35,11 +35,16 @@ bench: $(VENV)/.dev
 chaos: $(VENV)/.dev
 	$(BIN)/python -m tests.execution.chaos $(ARGS)
 
+# What the nightly search on a Dask cluster needs (FKS_DASK_ADDRESS), here and on its workers.
+dask: $(VENV)/.runtime
+	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dask.txt
+
 # The pinned sets: names, versions and hashes, no download address.
 COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
 lock: $(VENV)/bin/uv
 	$(COMPILE) -o requirements.txt
-	$(COMPILE) --group dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) --extra dask -c requirements.txt -o requirements-dask.txt
+	$(COMPILE) --extra dask --group dev -c requirements.txt -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --group installer --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate -o requirements-installer.txt
 
 $(VENV)/bin/uv: requirements-installer.txt
