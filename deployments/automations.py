@@ -42,6 +42,7 @@ from deployments.triggers import (
 )
 
 INTERVALS_MISSED = 2.2  # two, and room for the run after them to take longer than the one before
+MOST_PATIENCE = timedelta(hours=4)  # beyond an interval: a day's run that is missing is told before the day is over
 HEARTBEATS_MISSED = 3
 
 
@@ -104,11 +105,11 @@ async def _dead_mans_switch(
     """Expect the deployment's runs; when several schedules start them, as often as the most frequent one does."""
     flow = deployment.flow_name
     pauses = [await schedule.find_longest_pause() for schedule in deployment.schedules]
-    within = patience or min(pauses) * INTERVALS_MISSED
-    minutes = f"{within / timedelta(minutes=1):g}"
+    within = patience or find_patience(min(pauses))
+    lasting = render_wait(within)
     return AutomationCore(
         name=_name_switch(deployment),
-        description=f"Tells people when no run completed for {minutes} minutes, and again for as long as it lasts.",
+        description=f"Tells people when no run completed for {lasting}, and again for as long as it lasts.",
         tags=[TAG, DEAD_MANS_SWITCH],
         enabled=True,
         trigger=EventTrigger(
@@ -121,14 +122,30 @@ async def _dead_mans_switch(
         ),
         actions=tell(
             told.urgent if deployment.is_critical else told.warning,
-            f"🛑 {flow} has stopped",
-            f"No run of {deployment.full_name} completed in the last {minutes} minutes. "
+            f"⚠️ {flow} has stopped",
+            f"No run of {deployment.full_name} completed in the last {lasting}. "
             f"It is not done meanwhile: {deployment.description}\n"
             f"What to do: `fks status` shows what runs, and `fks up` starts what does not. When all runs, see why its "
             f"runs are missing, wait or fail. You are told again while this lasts, and once when it works again.\n"
             f"{ui_url}/runs",
         ),
     )
+
+
+def find_patience(interval: timedelta) -> timedelta:
+    """Return after how long without a completed run a chain of this interval counts as stopped.
+
+    Five minutes: eleven minutes. A day: 28 hours, as its run may take a while, but must not be missed for two days.
+    """
+    return min(interval * INTERVALS_MISSED, interval + MOST_PATIENCE)
+
+
+def render_wait(wait: timedelta) -> str:
+    """Render ``11 minutes``, ``2.2 hours``, ``28 hours`` or ``7.2 days``."""
+    for unit, width in (("days", timedelta(days=1)), ("hours", timedelta(hours=1))):
+        if wait >= 2 * width:
+            return f"{round(wait / width, 1):g} {unit}"
+    return f"{round(wait / timedelta(minutes=1), 1):g} minutes"
 
 
 def _name_switch(deployment: DeploymentSpec) -> str:

@@ -109,7 +109,9 @@ def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str) -> No
         load_prefect_file(path)
 
 
-async def test_every_scheduled_deployment_has_a_dead_mans_switch_of_two_intervals() -> None:
+async def test_every_scheduled_deployment_has_a_dead_mans_switch_of_two_intervals_or_an_interval_and_four_hours() -> (
+    None
+):
     planned = await plan_automations(FILE, Told(urgent=[UUID(int=1)], warning=[]), "http://ui", PATIENCE)
     switches = {one.name: one for one in planned if DEAD_MANS_SWITCH in one.tags}
     scheduled = [spec for spec in FILE.deployments if spec.schedules]
@@ -118,7 +120,8 @@ async def test_every_scheduled_deployment_has_a_dead_mans_switch_of_two_interval
         switch = switches[f"fks: {spec.full_name} has stopped"]
         trigger = EventTrigger.model_validate(switch.trigger.model_dump())
         (schedule,) = spec.schedules
-        assert 2 < trigger.within / await schedule.find_longest_pause() < 2.5
+        pause = await schedule.find_longest_pause()
+        assert trigger.within == min(2.2 * pause, pause + timedelta(hours=4))
         assert switch.actions[0].type == ("send-notification" if spec.is_critical else "do-nothing")
         assert spec.is_critical == (spec.flow_name == "critical-path")
 
@@ -143,7 +146,7 @@ async def test_every_message_of_the_server_says_what_to_do_and_ends_with_a_link(
     sent = [action for one in planned for action in one.actions if isinstance(action, SendNotification)]
     assert len(sent) > 5
     for message in sent:
-        assert message.subject[0] in "🛑⚠✅"
+        assert message.subject[0] in "⚠✅"
         assert "What to do: " in message.body
         assert message.body.splitlines()[-1].startswith("http://ui/runs")
 
@@ -168,7 +171,20 @@ async def test_a_chain_that_two_deployments_schedule_has_two_switches_and_two_sc
     planned = await plan_automations(file, Told(), "http://ui", PATIENCE)
     switches = {one.name: one.description for one in planned if DEAD_MANS_SWITCH in one.tags}
     assert list(switches) == ["fks: critical-path/manual has stopped", "fks: critical-path/hourly has stopped"]
-    assert [next(re.finditer(r"[\d.]+ minutes", text)).group() for text in switches.values()] == [
-        "11 minutes",
-        "132 minutes",
+    waits = [next(re.finditer(r"[\d.]+ (minutes|hours)", text)).group() for text in switches.values()]
+    assert waits == ["11 minutes", "2.2 hours"]
+
+
+async def test_a_run_of_the_night_that_is_missing_is_told_in_the_morning_in_hours() -> None:
+    daily, weekly = ({"cron": cron, "timezone": "UTC"} for cron in ("30 23 * * *", "0 8 * * 1"))
+    spec = GOOD | {"schedules": [daily]}, GOOD | {"name": "weekly", "schedules": [weekly]}
+    channel = [UUID(int=1)]
+    file = PrefectFile.model_validate({"deployments": [*spec]})
+    planned = await plan_automations(file, Told(channel, channel), "http://ui", PATIENCE)
+    bodies = [one.actions[0] for one in planned if DEAD_MANS_SWITCH in one.tags]
+    said = [
+        body.body.partition(" completed ")[2].partition(". ")[0]
+        for body in bodies
+        if isinstance(body, SendNotification)
     ]
+    assert said == ["in the last 28 hours", "in the last 7.2 days"]
