@@ -23,13 +23,14 @@ NEWS_EVERY = timedelta(hours=1)
 async def critical_path(account: str | None = None) -> State[Any]:
     """Keep candles fresh, bring positions up to date, check every stop loss, and tell people.
 
-    Each step runs even when an earlier one failed: a stop loss must not wait for a candle.
+    Each step runs even when an earlier one failed: a stop loss must not wait for a candle. Nor for a long repair of
+    gaps: that is cut short here, and the chains of signals and risk go on with it.
 
     Args:
         account: Check only this account; empty means every account.
     """
     return await support.run_chain(
-        (tasks.sync_market_data,),
+        (tasks.sync_market_data, None, None, tasks.CRITICAL_REPAIR_SECONDS),
         (tasks.update_positions, account or None),
         (tasks.check_stop_loss, account or None),
         (tasks.send_notifications,),

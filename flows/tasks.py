@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -22,15 +22,19 @@ from lib.tasks import market, notifications, portfolio
 
 CHAINS_DELIVERY_SECONDS = 20  # however much is queued; `deliver_notifications` does the rest
 SYNC_SECONDS = 200  # however slow the exchange is, stop losses are checked within the five minutes
+CRITICAL_REPAIR_SECONDS = 10  # of gaps and older history, before stop losses are checked; the slower chains do the rest
 
 
 @task(name="sync_market_data", task_run_name="sync_market_data", **support.RETRY)
-async def sync_market_data(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> State[Any]:
-    """Fetch the closed candles that are due, repair gaps, and skip what is fresh."""
+async def sync_market_data(
+    symbols: list[str] | None = None, timeframes: list[str] | None = None, repair_seconds: float | None = None
+) -> State[Any]:
+    """Fetch the closed candles that are due, then repair gaps while there is time, and skip what is fresh."""
+    repair_for = None if repair_seconds is None else timedelta(seconds=repair_seconds)
     async with support.platform() as platform, showing.progress_artifact("sync-market-data") as show:
         try:
             async with asyncio.timeout(SYNC_SECONDS):
-                result = await market.sync_market_data(platform, symbols, timeframes, show=show)
+                result = await market.sync_market_data(platform, symbols, timeframes, repair_for=repair_for, show=show)
         except TimeoutError:
             raise TimeSpent(
                 f"Candles took longer than {SYNC_SECONDS} s. What was fetched is stored, and the next run carries on; "

@@ -89,9 +89,9 @@ class KeepFresh:
         if sync.outcome.late_since is None and self._is_out_of_step(sync.series, sync.state):
             await self.do_urgent(sync)
         start = find_wider_start(sync.series, sync.state, self.history[sync.series.timeframe], self.now())
-        if start is not None:
+        if start is not None and not sync.must_stop():
             await sync.widen(start)
-        if is_audit_due(sync.series, sync.state, self.now()):
+        if is_audit_due(sync.series, sync.state, self.now()) and not sync.must_stop():
             await sync.audit()
         await sync.repair()
 

@@ -36,6 +36,7 @@ class SyncOptions:
         poll: How often to look whether it is done.
         settle: How long after its end a gap may still fill by itself, and how late a candle may be.
         backfill_for: How long a run fetches history before its chain goes on; the next run continues.
+        repair_for: The same where anything is stored already; None: as long. Newest candles are always fetched.
     """
 
     history: Mapping[str, timedelta]
@@ -45,6 +46,7 @@ class SyncOptions:
     poll: timedelta = timedelta(milliseconds=250)
     settle: timedelta = timedelta(hours=1)
     backfill_for: timedelta = timedelta(minutes=2)
+    repair_for: timedelta | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,8 @@ class SyncRun:
         self._options = options
         self._show = show
         self._progress = SyncProgress()
-        self._history_until = time.monotonic() + options.backfill_for.total_seconds()
+        self._began = time.monotonic()
+        self._history_for = options.backfill_for
         self._tools = Tools(source, desk, options.settle, self._is_time_up, self._advance)
 
     async def work_on(self, series: Sequence[Series]) -> None:
@@ -105,6 +108,8 @@ class SyncRun:
 
     async def _find_due(self, series: Sequence[Series], when_fresh: str) -> list[Series]:
         self.states.update(await self._desk.call(self._desk.session.load_states, series))
+        if self._options.repair_for is not None and any(one.status.newest_at for one in self.states.values()):
+            self._history_for = self._options.repair_for
         due = {one for one in series if self._job.needs_work(one, self.states[one])}
         self.outcomes.update({one: Outcome(skipped=when_fresh) for one in series if one not in due})
         return [one for one in series if one in due]
@@ -169,7 +174,7 @@ class SyncRun:
         return SeriesChange(sync.series, replace(sync.state.status, error=problem, consecutive_failures=failures))
 
     def _is_time_up(self) -> bool:
-        return time.monotonic() >= self._history_until
+        return time.monotonic() - self._began >= self._history_for.total_seconds()
 
     def _advance(self, candles: int) -> None:
         self._count(candles_done=candles)

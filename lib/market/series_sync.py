@@ -101,16 +101,20 @@ class SeriesSync:
             if went_until == missing_from:
                 return
             since = missing_from = went_until
-            if missing_from <= self._newest_closed() and self._tools.is_time_up():
-                self.outcome.is_unfinished = True
+            if missing_from <= self._newest_closed() and self.must_stop():
                 return
+
+    def must_stop(self) -> bool:
+        """Tell whether the time for long work is over, when some is left; it is noted that the next run goes on."""
+        is_time_up = self._tools.is_time_up()
+        self.outcome.is_unfinished = self.outcome.is_unfinished or is_time_up
+        return is_time_up
 
     async def repair(self) -> None:
         """Ask again for every gap that is due; one just found is due at once, to be confirmed by a second answer."""
         while due := merge_spans(gap.span for gap in self.state.gaps if gap.is_due(self._now())):
             while due:
-                if self._tools.is_time_up():
-                    self.outcome.is_unfinished = True
+                if self.must_stop():
                     return
                 due = await self._ask_for(due)
 

@@ -35,7 +35,8 @@ async def sync_market_data(
     """Bring the candles of every symbol and timeframe into step with the exchange.
 
     Closed candles only, by the exchange's clock. What is fresh costs no request; what another run holds is waited for.
-    Short work goes before long: a first backfill never delays fresh candles.
+    Short work goes before long: a first backfill never delays fresh candles. Long work ends when its time is up
+    (`options`), and the next run goes on.
 
     Args:
         exchange: Asked.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from lib.market import sync
@@ -20,6 +21,7 @@ async def sync_market_data(
     symbols: Sequence[str] | None = None,
     timeframes: Sequence[str] | None = None,
     *,
+    repair_for: timedelta | None = None,
     show: Show | None = None,
 ) -> SyncResult:
     """Bring candles into step with the exchange; tell people when our clock is off.
@@ -28,6 +30,7 @@ async def sync_market_data(
         platform: The parts.
         symbols: None means all that are kept.
         timeframes: None means all that are kept.
+        repair_for: How long gaps and older history may take where anything is stored; None: as long as a first history.
         show: Told ``(done, total, what)`` during long work.
     """
     settings = platform.settings
@@ -35,7 +38,7 @@ async def sync_market_data(
         exchange=platform.exchange,
         store=platform.candles,
         clock=platform.clock,
-        options=sync_options_of(settings),
+        options=replace(sync_options_of(settings), repair_for=repair_for),
         symbols=symbols or settings.symbols,
         timeframes=timeframes,
         show=_show_candles(show),

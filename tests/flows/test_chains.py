@@ -11,6 +11,7 @@ import pytest
 from prefect import Flow
 from prefect.client.schemas.objects import State
 
+from flows import tasks
 from flows.market import critical_path, market_analysis, news, signal_generation
 from flows.on_demand import classify_break, set_strategy_state
 from lib.balances.flows import FlowKind
@@ -60,6 +61,19 @@ async def test_chains_that_meet_sync_once_and_say_that_the_rest_is_fresh(prefect
         text = (await read_artifacts(id_of(state)))[key]
         told = text.split("### sync_market_data")[1].split("###")[0]
         assert f"{series} items | fresh" in " ".join(told.split()), told
+
+
+async def test_stop_losses_wait_for_no_long_repair_of_candles(
+    prefect_world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await critical_path(return_state=True)
+    oldest = "SELECT min(opened_at) FROM candles WHERE timeframe = '5m'"
+    [[before]] = prefect_world.query(oldest)
+    monkeypatch.setenv("FKS_HISTORY_DAYS", json.dumps({"5m": 3, "1h": 20}))
+    monkeypatch.setattr(tasks, "CRITICAL_REPAIR_SECONDS", 0)
+    state = await critical_path(return_state=True)
+    assert "history goes on in the next run" in (await read_artifacts(id_of(state)))["critical-path"]
+    assert prefect_world.query(oldest) == [(before,)]
 
 
 async def test_what_a_chain_left_as_it_was_is_told_by_what_it_is(prefect_world: World) -> None:

@@ -115,6 +115,35 @@ async def test_a_backfill_stops_when_its_time_is_up_and_the_next_run_goes_on(des
     assert desk.candles(BTC_5M) == list_candles(BTC_5M, NOON - timedelta(days=9), NOON)
 
 
+async def test_a_run_in_a_hurry_fetches_the_newest_candles_of_all_and_leaves_repairs_to_others(desk: Desk) -> None:
+    desk.change(history={"5m": timedelta(days=2)})
+    await desk.sync(BTC, SOL)
+    desk.execute("DELETE FROM candles WHERE opened_at < :at AND symbol = 'BTC/USDT'", at=NOON - timedelta(hours=1))
+    desk.clock.advance(hours=24)  # so that the audit of each series is due
+    desk.change(repair_for=timedelta(0), concurrency=1)
+    desk.exchange.asked.clear()
+    result = await desk.sync(BTC, SOL)
+    assert [series.symbol for series, *_ in desk.exchange.asked] == [BTC, SOL]
+    newest = NOON.replace(second=0) + timedelta(hours=24, minutes=-5)
+    assert [desk.candles(Series(symbol, "5m"))[-1].opened_at for symbol in (BTC, SOL)] == [newest, newest]
+    assert details(result)["BTC/USDT 5m"] == (Status.OK, "288 new candles, history goes on in the next run")
+    desk.change(repair_for=None)
+    repaired = await desk.sync(BTC, SOL)
+    assert repaired.counts["candles"] == 565
+    assert (await desk.sync(BTC, SOL)).status is Status.SKIPPED
+
+
+async def test_a_run_in_a_hurry_still_fetches_the_first_history_where_nothing_is_stored(desk: Desk) -> None:
+    desk.change(history={"5m": timedelta(days=9)}, repair_for=timedelta(0))
+    result = await desk.sync(BTC, SOL)
+    assert result.counts["candles"] == 2 * 9 * 288
+    desk.change(history={"5m": timedelta(days=30)})
+    desk.exchange.asked.clear()
+    result = await desk.sync(BTC, SOL)
+    assert desk.exchange.asked == []
+    assert {detail for _, detail in details(result).values()} == {"history goes on in the next run"}
+
+
 async def test_when_more_history_is_wanted_the_older_part_is_fetched_too(desk: Desk) -> None:
     await desk.sync()
     desk.change(history={"5m": timedelta(hours=5)})
