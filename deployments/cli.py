@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from pydantic import SecretStr
 
-from deployments import halting, home, postgres
+from deployments import environment, halting, home, postgres
 from deployments.addresses import usual_addresses
 from deployments.display import Display
 from lib.errors import FksError, SettingsError
@@ -35,6 +35,7 @@ def fks() -> None:
 def main() -> None:
     """Run the command line; what a person must mend is shown as one message, without a traceback."""
     try:
+        environment.adopt_prefect_variables()
         app()
     except FksError as error:
         display.fail(str(error))

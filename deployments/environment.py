@@ -6,7 +6,10 @@ import json
 import os
 from pathlib import Path
 
+from dotenv import dotenv_values
+
 from deployments.addresses import Addresses
+from lib.settings import find_env_file
 
 # How long the Prefect server keeps what: ended runs with their logs and artifacts, events, and the heartbeats among
 # these, of which a run sends one every half minute.
@@ -19,30 +22,55 @@ HEARTBEAT_SECONDS = 30  # of a flow run; Prefect's minimum
 NOT_INHERITED = {"PYTHONDONTWRITEBYTECODE", "PREFECT_PROFILE", "PREFECT_API_KEY", "PREFECT_PROFILES_PATH"}
 
 
+def adopt_prefect_variables() -> None:
+    """Take `PREFECT_…` lines of the file that has our settings into this process's environment, which wins.
+
+    So one file that only we may read holds every secret, the Prefect server's login among them.
+    """
+    file = find_env_file()
+    for name, value in (dotenv_values(file) if file else {}).items():
+        if name.startswith("PREFECT_") and value:
+            os.environ.setdefault(name, value)
+
+
+def find_login() -> str | None:
+    """Return "user:password" for a Prefect server that asks for it; also of one that this machine starts."""
+    return os.environ.get("PREFECT_API_AUTH_STRING") or os.environ.get("PREFECT_SERVER_API_AUTH_STRING")
+
+
 def base_environment(home: Path, addresses: Addresses) -> dict[str, str]:
     """Return what every program of the stack shares."""
+    exchange = {"FKS_EXCHANGE_URL": addresses.simulator_url} if addresses.simulator_url else {}
+    return shared_environment(home, addresses.api_url) | exchange
+
+
+def shared_environment(home: Path, api_url: str) -> dict[str, str]:
+    """Return what every program finds that talks to the Prefect server at `api_url`."""
     inherited = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    login = {"PREFECT_API_AUTH_STRING": auth} if (auth := find_login()) else {}
     ours = {
         "FKS_HOME": str(home),
         "PREFECT_HOME": str(home / "prefect"),
         "TMPDIR": str(home / "tmp"),  # Prefect's runner makes /tmp/runner_storage, which then is closed to other users
-        "PREFECT_API_URL": addresses.api_url,
+        "PREFECT_API_URL": api_url,
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
         "PREFECT_LOGGING_COLORS": "false",
         "NO_COLOR": "1",
         "PYTHONUNBUFFERED": "1",
     }
-    if addresses.simulator_url:
-        ours["FKS_EXCHANGE_URL"] = addresses.simulator_url
-    return inherited | ours
+    return inherited | ours | login
 
 
 def server_environment(base: dict[str, str], database_url: str) -> dict[str, str]:
-    """Return the Prefect server's: its own database, and a bound on its history."""
+    """Return the Prefect server's: its own database, and a bound on its history.
+
+    The UI is a program in people's browsers: behind a reverse proxy it asks the address that they use, PREFECT_UI_URL.
+    """
+    seen = f"{base['PREFECT_UI_URL'].rstrip('/')}/api" if base.get("PREFECT_UI_URL") else base["PREFECT_API_URL"]
     return base | {
         "PREFECT_API_DATABASE_CONNECTION_URL": database_url,
-        "PREFECT_SERVER_UI_API_URL": base["PREFECT_API_URL"],
+        "PREFECT_SERVER_UI_API_URL": seen,
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(HISTORY_DAYS * 86400),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{EVENT_DAYS}D",

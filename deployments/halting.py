@@ -12,6 +12,7 @@ from pathlib import Path
 
 from deployments import home
 from deployments.display import Display
+from deployments.environment import find_login
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.specification import TAG
 from lib.errors import OperatorError, SettingsError
@@ -95,7 +96,7 @@ def write_released(before: Halt, who: str, at: datetime) -> str:
 @contextmanager
 def _open_server(folder: Path) -> Iterator[PrefectApi]:
     try:
-        with PrefectApi(find_server(folder), os.environ.get("PREFECT_API_AUTH_STRING")) as api:
+        with PrefectApi(find_server(folder), find_login()) as api:
             yield api
     except ServerSilent as error:
         raise ServerSilent(

@@ -61,7 +61,7 @@ class Stack:
     @property
     def api(self) -> PrefectApi:
         """A new client of the Prefect server."""
-        return PrefectApi(self.addresses.api_url)
+        return PrefectApi(self.addresses.api_url, environment.find_login())
 
     @property
     def environment(self) -> dict[str, str]:

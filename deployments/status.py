@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.table import Table
 from deployments import halting, home, postgres
 from deployments.databases import OURS
 from deployments.display import Display, render_deployments, render_facts
+from deployments.environment import find_login
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.specification import TAG
 from lib.adapters.database.engine import make_engine
@@ -49,7 +49,7 @@ def _show_stack(folder: Path, display: Display, now: datetime) -> bool:
     alive = {name: process.find() is not None for name, process in processes.items()}
     facts = [(name, f"pid {processes[name].pid}" if lives else "not running") for name, lives in alive.items()]
     display.console.print(render_facts([*facts, ("Prefect UI", record.ui_url), ("PostgreSQL", record.postgres)]))
-    with PrefectApi(f"{record.ui_url}/api") as api:
+    with PrefectApi(f"{record.ui_url}/api", find_login()) as api:
         if healthy := api.is_healthy():
             display.console.print(render_deployments(api.load_deployments(TAG), now))
     if not alive["fks up"]:
@@ -60,7 +60,7 @@ def _show_stack(folder: Path, display: Display, now: datetime) -> bool:
 def _show_halt(folder: Path, display: Display) -> None:
     try:
         server = halting.find_server(folder)
-        with PrefectApi(server, os.environ.get("PREFECT_API_AUTH_STRING")) as api:
+        with PrefectApi(server, find_login()) as api:
             halt, waiting = halting.load_halt(api), api.load_suspended(TAG)
     except SettingsError:
         display.note("Whether trading is halted cannot be read: no Prefect server runs. No order is sent either.")

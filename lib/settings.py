@@ -420,7 +420,7 @@ def load_settings(**overrides: Any) -> Settings:
         SettingsError: Names each setting that is wrong or unknown, why, and the nearest known name. Never a value.
     """
     try:
-        env_file = _find_env_file()
+        env_file = find_env_file()
         variables = [*os.environ, *(dotenv_values(env_file) if env_file else ())]
         _refuse_unknown(variables)
         return Settings(_env_file=env_file, **overrides)
@@ -439,7 +439,12 @@ def load_settings(**overrides: Any) -> Settings:
         raise SettingsError("Settings are wrong. " + "; ".join(lines)) from None
 
 
-def _find_env_file() -> Path | None:
+def find_env_file() -> Path | None:
+    """Return the file of settings: the one that FKS_ENV_FILE names, else `.env` of the project, which need not exist.
+
+    Raises:
+        SettingsError: The one that is named does not exist.
+    """
     named = os.environ.get(ENV_FILE)
     if named is None:
         usual = Settings.model_config.get("env_file")
