@@ -202,14 +202,14 @@ def _plan_end(run: FlowRun) -> State[None] | None:
 
 
 def find_server() -> str:
-    """Return where people find the Prefect server that PREFECT_API_URL names.
+    """Return where people find the Prefect server that PREFECT_API_URL names: PREFECT_UI_URL, or what follows from it.
 
     Raises:
         SettingsError: It is not set; Prefect would start a server of its own for a moment and lose everything.
     """
-    url = get_current_settings().api.url
-    if url is None:
+    settings = get_current_settings()
+    if settings.api.url is None or settings.ui_url is None:
         raise SettingsError(
             "PREFECT_API_URL is not set. Give the address of the Prefect server, as http://host:4200/api."
         )
-    return str(url).removesuffix("/api")
+    return settings.ui_url.rstrip("/")

@@ -14,7 +14,8 @@ import typer
 from pydantic import SecretStr
 
 from deployments import environment, halting, home, postgres
-from deployments.addresses import usual_addresses
+from deployments.addresses import LOOPBACK, usual_addresses
+from deployments.databases import OURS
 from deployments.display import Display
 from lib.errors import FksError, SettingsError
 from lib.research.rules import Sizing
@@ -141,17 +142,58 @@ def apply(
         bool, typer.Option(help="End runs that a stopped stack left; only while no worker runs.")
     ] = False,
 ) -> None:
-    """Set up the Prefect server of PREFECT_API_URL: pool, queues, blocks, automations, deployments."""
+    """Set up the database's tables and the Prefect server of PREFECT_API_URL: pool, queues, blocks, deployments."""
     from deployments.apply import apply, find_server, settle_runs  # imports Prefect
+    from deployments.migrating import bring_up
+    from deployments.server_check import check_server
     from deployments.settings_check import check_settings  # imports ccxt
 
     settings = load_settings()
     ui_url, database_url = find_server(), _database_url(settings)
     asyncio.run(check_settings(settings))
+    asyncio.run(check_server())
+    bring_up(settings, database_url.get_secret_value())
     applied = asyncio.run(apply(settings, database_url, ui_url, project=project))
     settled = asyncio.run(settle_runs(datetime.now(UTC))) if settle else {}
     runs = "".join(f", {count} left runs {state}" for state, count in settled.items())
     print(f"{len(applied.deployments)} deployments, {len(applied.channels)} alert channels{runs}")
+
+
+@app.command()
+def server(
+    host: Annotated[str, typer.Option(help="Address to listen on; other than loopback only with a login.")] = LOOPBACK,
+) -> None:
+    """Run a Prefect server alone, beside the database of FKS_DATABASE_URL, until SIGTERM."""
+    from deployments.production import serve  # the other commands need none of it
+
+    settings = load_settings()
+    serve(settings, _home(settings), host)
+
+
+@app.command()
+def worker(
+    name: Annotated[str | None, typer.Option(help="Its name in the UI; without it one of this machine.")] = None,
+    health_port: Annotated[int, typer.Option(help="Answers /health there, by HTTP; 0: nowhere.", min=0, max=65535)] = 0,
+) -> None:
+    """Run a worker alone: it takes runs of the Prefect server of PREFECT_API_URL, until SIGTERM."""
+    from deployments.production import work  # the other commands need none of it
+    from deployments.settings_check import check_settings  # imports ccxt
+
+    settings = load_settings()
+    asyncio.run(check_settings(settings))
+    work(_home(settings), name, health_port)
+
+
+@app.command()
+def migrate(
+    to: Annotated[str, typer.Option(help="A revision, as 0024; lower ones take tables back.")] = "head",
+    lose_data: Annotated[bool, typer.Option(help="Take back also what holds data; make a backup first.")] = False,
+) -> None:
+    """Bring the tables of the database to this version of the code, or back to an older one's."""
+    from deployments.migrating import migrate as bring
+
+    settings = load_settings()
+    display.note(bring(_find_database(settings), to, lose_data=lose_data))
 
 
 @app.command()
@@ -222,6 +264,15 @@ def backtest(
 
 def _home(settings: Settings) -> Path:
     return settings.home.expanduser().absolute()
+
+
+def _find_database(settings: Settings) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    running = postgres.find_running(_home(settings) / "postgres")
+    if running is None:
+        raise SettingsError("FKS_DATABASE_URL is not set, and no PostgreSQL of this home runs. `fks up` starts one.")
+    return running.url(OURS)
 
 
 def _database_url(settings: Settings) -> SecretStr:

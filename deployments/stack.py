@@ -18,12 +18,10 @@ from deployments import environment, home, postgres
 from deployments.addresses import LOOPBACK, Addresses, claimed_addresses, usual_addresses
 from deployments.databases import Databases, make_embedded, make_external
 from deployments.display import Display
+from deployments.migrating import bring_up
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.processes import Child, last_lines
 from deployments.specification import DEAD_MANS_SWITCH, POOL, TAG
-from lib.adapters.database import migrate
-from lib.adapters.database.engine import make_engine
-from lib.adapters.database.market_source import check_market_source
 from lib.errors import EnvironmentRefused, SettingsError
 from lib.settings import PROJECT_ROOT, Settings
 
@@ -202,20 +200,9 @@ def _start_server(stack: Stack, stops: ExitStack) -> None:
         child = Child(SERVER, command, env, stack.folder / "logs" / "prefect-server.log")
         stops.callback(_stop, stack, child)
         stack.start_child(child)
-        migrate.upgrade(stack.databases.url)
-        _check_market_source(stack)
+        bring_up(stack.settings, stack.databases.url)
         stack.wait_for(child, api.is_healthy)
         step.detail = stack.addresses.ui_url
-
-
-def _check_market_source(stack: Stack) -> None:
-    """Refuse a database of another exchange before any run would meet it."""
-    assert stack.databases is not None
-    engine = make_engine(stack.databases.url)
-    try:
-        check_market_source(engine, stack.settings.market_source, datetime.now(UTC))
-    finally:
-        engine.dispose()
 
 
 def _apply(stack: Stack, project: Path) -> None:

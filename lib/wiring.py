@@ -20,6 +20,7 @@ from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.paper import DatabasePaper
 from lib.adapters.database.portfolio import DatabasePortfolioStore
 from lib.adapters.database.rebalancing import DatabasePlans
+from lib.adapters.database.schema import check_schema
 from lib.adapters.database.sync import DatabaseSync
 from lib.adapters.database.tickets import DatabaseTickets
 from lib.adapters.exchange.account import BinanceAccount
@@ -57,10 +58,12 @@ async def open_platform(
     Raises:
         SettingsError: A setting of the exchange is wrong, or the database is of another one. A wrong account or channel
             stops only itself.
+        EnvironmentRefused: The database's tables are of another version of the code.
     """
     settings = settings or load_settings()
     clock = clock or SystemClock()
     venue, ledger = venue_of(settings), BudgetStore(engine)
+    check_schema(engine)
     check_market_source(engine, settings.market_source, clock.now())
     portfolio, market = DatabasePortfolioStore(engine), DatabaseMarketFacts(engine)
     async with AsyncExitStack() as stack:
