@@ -18,6 +18,7 @@ The map, from the inside out:
 * ``news``: feeds, stories, symbols they speak of, and how they sound.
 * ``notifications``: the outbox and its delivery.
 * ``reporting``: artifacts of chains, charts, and the daily, weekly and monthly reports.
+* ``health``: figures of the platform itself, their bounds, and who is told when one is passed.
 * ``tasks``: the users' tasks without Prefect; ``platform``: the parts they work with.
 * ``adapters``: the outside world (``exchange`` by ccxt, ``database`` by SQLModel, ``channels`` by Apprise, ``feeds``
   by feedparser, ``archive_folder`` by fsspec).

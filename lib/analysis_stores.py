@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from lib.balances.stores import BalanceStore
+from lib.health.stores import HealthStore
 from lib.indicators.stored import IndicatorHistory
 from lib.indicators.stores import IndicatorStore
 from lib.market.matrix import CandleHistory
@@ -39,6 +40,7 @@ class AnalysisStores:
         risk: Risk snapshots and alarms.
         news: Articles and feeds.
         sentiment: How the articles sound.
+        health: The platform's own figures.
     """
 
     history: CandleHistory
@@ -53,3 +55,4 @@ class AnalysisStores:
     risk: RiskStore
     news: NewsStore
     sentiment: SentimentStore
+    health: HealthStore

@@ -32,6 +32,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SettingsSourceError
 
 from lib.errors import SettingsError
+from lib.health.bounds import HealthBounds
 from lib.notifications.holding import Holding, QuietHours, parse_quiet_hours
 from lib.notifications.messages import MessageType, Severity
 from lib.params import AssetName, SymbolName, Timeframe
@@ -117,7 +118,7 @@ class ChannelSettings(BaseModel):
         return Holding(self.quiet_hours, timedelta(minutes=self.digest_minutes))
 
 
-class Settings(BaseSettings):
+class Settings(HealthBounds, BaseSettings):
     """Everything an operator may set. Every field can be given as ``FKS_<NAME>``; nested ones with ``__``."""
 
     model_config = SettingsConfigDict(
@@ -278,6 +279,7 @@ class Settings(BaseSettings):
     )
     hold_signal_days: Annotated[int, Field(ge=30)] = Field(90, description="Older HOLD signals are deleted.")
     attachment_days: Annotated[int, Field(ge=7)] = Field(30, description="Older files of messages are deleted.")
+    page_days: Annotated[int, Field(ge=7)] = Field(365, description="Older pages of reports and backtests are deleted.")
     news_days: Annotated[int, Field(ge=30)] = Field(730, description="Older news are deleted.")
 
     indicator_rows: Annotated[int, Field(ge=300)] = Field(

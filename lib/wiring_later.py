@@ -9,6 +9,7 @@ from lib.adapters.database.account_states import DatabaseStates
 from lib.adapters.database.archive import DatabaseArchive
 from lib.adapters.database.balances import DatabaseBalances
 from lib.adapters.database.equity import DatabaseEquity
+from lib.adapters.database.health import DatabaseHealth
 from lib.adapters.database.history import DatabaseHistory
 from lib.adapters.database.indicators import DatabaseIndicators
 from lib.adapters.database.news import DatabaseNews
@@ -38,6 +39,7 @@ def make_analysis(engine: Engine) -> AnalysisStores:
         risk=DatabaseRisk(engine),
         news=DatabaseNews(engine),
         sentiment=DatabaseNews(engine),
+        health=DatabaseHealth(engine),
     )
 
 
