@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,15 +12,23 @@ from tabulate import tabulate
 from lib.errors import RetryableError
 from lib.performance.growth import combine_points
 from lib.performance.performance import Performance, Scope, measure_performance
-from lib.performance.period import find_period
+from lib.performance.period import Period, find_period
 from lib.performance.stores import PerformanceStore
 from lib.performance.trades import FilledOrder, replay_orders
-from lib.performance.wording import UNKNOWN, describe_performance, format_change, format_gain
+from lib.performance.trend import TrendPoint, is_trend, list_trend_days
+from lib.performance.wording import (
+    TREND_NAMES,
+    UNKNOWN,
+    describe_performance,
+    describe_trend,
+    format_change,
+    format_gain,
+)
 from lib.portfolio.accounts import Account
 from lib.portfolio.ledger import Realized
 from lib.portfolio.stores import MarketFacts
 from lib.ports import Clock
-from lib.results import Item, Status, TaskResult, calc_status, failed_item
+from lib.results import Item, Status, TaskResult, calc_status, failed_item, render_count
 from lib.risk.drawdown import EquityPoint, EquityStore
 
 TASK = "calculate_metrics"
@@ -35,12 +43,14 @@ class MetricsResult(TaskResult):
 
     Attributes:
         measured: The performance of each account, then of all together where there are several.
+        trends: By the name of each of them, what was measured now and before, newest first.
     """
 
     measured: tuple[Performance, ...] = ()
+    trends: Mapping[str, tuple[TrendPoint, ...]] = {}
 
     def render_tables(self) -> list[str]:
-        """Markdown with a row a measure and a column an account."""
+        """Markdown with a row a measure and a column an account; then the trend, where anything was kept before."""
         if not self.measured:
             return []
         columns = [dict(describe_performance(one)) for one in self.measured]
@@ -49,7 +59,15 @@ class MetricsResult(TaskResult):
         heads = [one.scope.name for one in self.measured]
         period = self.measured[0].period
         table = tabulate(rows, headers=(period.words, *heads), tablefmt="pipe", disable_numparse=True)
-        return [table]
+        return [table, *self._render_trend(period.days)]
+
+    def _render_trend(self, days: int) -> list[str]:
+        rows = [(name, *describe_trend(one)) for name, points in self.trends.items() for one in points]
+        if not any(is_trend(points) for points in self.trends.values()):
+            return []
+        heads = ("account", *TREND_NAMES)
+        table = tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True)
+        return [f"#### The trend: {render_count(days, 'days')} each, as measured then\n\n{table}"]
 
 
 @dataclass(frozen=True)
@@ -138,7 +156,13 @@ def calculate_metrics(
         started_at=started_at,
         finished_at=clock.now(),
         measured=tuple(measured),
+        trends={one.scope.name: tuple(load_trend(one.scope, period, store)) for one in kept},
     )
+
+
+def load_trend(scope: Scope, period: Period, store: PerformanceStore) -> Sequence[TrendPoint]:
+    """Return what was kept of periods as long as this one, up to it, newest first."""
+    return store.load_trend(scope.account, period.days, list_trend_days(period.last_day))
 
 
 def _describe(one: Performance) -> Item:

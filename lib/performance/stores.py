@@ -6,11 +6,12 @@ Every method raises `DatabaseUnavailable` when the connection is refused or lost
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol
 
 from lib.performance.performance import Performance
 from lib.performance.trades import Entries
+from lib.performance.trend import TrendPoint
 
 
 class PerformanceStore(Protocol):
@@ -22,4 +23,8 @@ class PerformanceStore(Protocol):
 
     def save_performance(self, measured: Sequence[Performance], at: datetime) -> None:
         """Store what was measured, in place of the same scope's, days' and last day's; all or nothing."""
+        ...
+
+    def load_trend(self, account: str, days: int, last_days: Sequence[date]) -> Sequence[TrendPoint]:
+        """Return what was stored of so many days that end with one of these, newest first; others are absent."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from lib.performance.performance import BENCHMARK, LEAST_DAYS, Performance
+from lib.performance.trend import TrendPoint
 from lib.units import format_money
 
 UNKNOWN = "not enough data"
@@ -12,6 +13,16 @@ NO_LOSS = "no loss in it"
 FLAT = "no movement in it"
 NEVER = "–"  # of a period that is always too short for it, and of no trade at all
 PAID_IN = "paid in less paid out"
+TREND_NAMES = (
+    "until",
+    "profit",
+    "return",
+    f"ahead of {BENCHMARK}",
+    "volatility, a year",
+    "Sharpe ratio",
+    "max drawdown",
+    "win rate",
+)
 
 
 def format_change(ratio: float | None) -> str:
@@ -28,6 +39,21 @@ def format_gain(amount: Decimal, asset: str = "") -> str:
 def describe_performance(one: Performance) -> list[tuple[str, str]]:
     """Return each measure's name and its value as people read it, growth first, then trades."""
     return [*_describe_growth(one), *_describe_trades(one)]
+
+
+def describe_trend(one: TrendPoint) -> list[str]:
+    """Return the texts of `TREND_NAMES`."""
+    held, gained = one.benchmark_return, one.total_return
+    return [
+        str(one.last_day),
+        format_gain(one.profit),
+        NEVER if gained is None else format_change(gained),
+        NEVER if gained is None or held is None else f"{_sign(100 * (gained - held))} points",
+        NEVER if one.volatility is None else f"{100 * one.volatility:,.1f} %",
+        NEVER if one.sharpe is None else f"{_tidy(one.sharpe):,.2f}",
+        NEVER if one.max_drawdown is None else f"{100 * one.max_drawdown + 0.0:.2f} %",
+        NEVER if one.win_rate is None else f"{100 * one.win_rate:.0f} %",
+    ]
 
 
 def _describe_growth(one: Performance) -> list[tuple[str, str]]:

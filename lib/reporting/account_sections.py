@@ -7,7 +7,15 @@ from decimal import Decimal
 from lib.allocation.drift import Drift
 from lib.allocation.wording import format_points
 from lib.performance.performance import Performance
-from lib.performance.wording import PAID_IN, describe_performance, format_change, format_gain
+from lib.performance.trend import is_trend
+from lib.performance.wording import (
+    PAID_IN,
+    TREND_NAMES,
+    describe_performance,
+    describe_trend,
+    format_change,
+    format_gain,
+)
 from lib.portfolio.stores import HeldPosition
 from lib.reporting.parts import value_of
 from lib.reporting.report import AccountLine, Report
@@ -108,6 +116,16 @@ def _explain_stretch(report: Report) -> list[str]:
     if stretch.began_at >= report.period.start:
         return [f"The first balance is of {stretch.began_at:%Y-%m-%d %H:%M} UTC: what was before is not known."]
     return []
+
+
+def show_trend(report: Report) -> Section:
+    """Thirty days as they were measured on earlier evenings, beside now."""
+    if not is_trend(report.trend):
+        note = "Nothing to compare with yet: daily-metrics keeps the figures of 30 days every evening."
+        return make_section("Trend, 30 days each", (), (), note)
+    headers = (f"<{TREND_NAMES[0]}", *(f">{name}" for name in TREND_NAMES[1:]))
+    rows: list[list[Cell | str]] = [[one[0], *map(signed, one[1:])] for one in map(describe_trend, report.trend)]
+    return make_section("Trend, 30 days each", headers, rows)
 
 
 def show_positions(report: Report) -> Section:

@@ -16,7 +16,7 @@ from lib.balances.breaks import BreakState
 from lib.balances.stores import BalanceStore
 from lib.errors import FksError, RetryableError
 from lib.notifications.outbox import DeliveryQueue
-from lib.performance.calculating import ALL, REACH, Track, combine_tracks, load_track
+from lib.performance.calculating import ALL, REACH, Track, combine_tracks, load_track, load_trend
 from lib.performance.growth import cut_points
 from lib.performance.performance import Performance, Scope, measure_performance
 from lib.performance.period import Period, find_period
@@ -118,7 +118,7 @@ def gather_report(
     positions = [one for account in accounts for one in _load_positions(gathering, account)]
     within = [order for order in track.orders if period.start <= order.at < period.end]
     realized = [one for one in track.realized if period.start <= one.at < period.end]
-    attempt, reports = gathering.attempt, sources.reports
+    attempt, reports, longer = gathering.attempt, sources.reports, Period(period.last_day, LONGER_DAYS)
     report = Report(
         kind=kind,
         scope=scope,
@@ -130,9 +130,7 @@ def gather_report(
             name: _measure(gathering, Scope(name, scope.quote_asset), period, of_it) for name, of_it in tracks.items()
         },
         previous=_measure(gathering, scope, period.previous, track),
-        longer=_measure(gathering, scope, Period(period.last_day, LONGER_DAYS), track)
-        if kind.days < LONGER_DAYS
-        else None,
+        longer=_measure(gathering, scope, longer, track) if kind.days < LONGER_DAYS else None,
         positions=tuple(sorted(positions, key=lambda one: -value_of(one))),
         orders=tuple(reversed(track.orders[-MAX_ORDERS:])),
         symbols=sum_symbols(within, realized, positions),
@@ -143,6 +141,7 @@ def gather_report(
         allocation=attempt("allocation", lambda: _measure_allocation(accounts, sources), None),
         curve=attempt("curve of equity", lambda: trace_curve(charted, scope, sources.market), Curve((), (), ())),
         history=history,
+        trend=attempt("trend", lambda: tuple(load_trend(scope, longer, sources.performance)), ()),
         undelivered=attempt("undelivered messages", lambda: _load_undelivered(sources, period, now), ()),
     )
     return report.with_flaws(*gathering.flaws)

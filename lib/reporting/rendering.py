@@ -18,6 +18,7 @@ from lib.reporting.account_sections import (
     show_performance,
     show_positions,
     show_symbols,
+    show_trend,
 )
 from lib.reporting.headline import list_concerns, list_figures, write_headline
 from lib.reporting.platform_sections import show_freshness, show_risk, show_signals, show_troubles
@@ -34,6 +35,7 @@ def list_sections(report: Report) -> list[Section]:
     shown = (
         show_accounts,
         show_performance,
+        show_trend,
         show_positions,
         show_symbols,
         show_orders,

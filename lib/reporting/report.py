@@ -14,6 +14,7 @@ from lib.balances.snapshots import Snapshot
 from lib.performance.performance import Performance, Scope
 from lib.performance.period import Period
 from lib.performance.trades import FilledOrder
+from lib.performance.trend import TrendPoint
 from lib.portfolio.stores import HeldPosition
 from lib.reporting.runs import RunHistory
 from lib.reporting.stores import RiskLine, SignalCount, StoredTimeframe
@@ -142,6 +143,7 @@ class Report:
         by_account: The same of each account, by name.
         previous: Of the period before.
         longer: Of the last thirty days; None where the period is as long.
+        trend: What daily-metrics kept of thirty days each, newest first.
         positions: Open ones, the largest first.
         orders: Filled in the period or before it, the newest first.
         symbols: The best first.
@@ -175,6 +177,7 @@ class Report:
     allocation: Allocation | None
     curve: Curve
     history: RunHistory
+    trend: tuple[TrendPoint, ...] = ()
     undelivered: tuple[tuple[str, str], ...] = ()
     flaws: tuple[str, ...] = ()
 

@@ -116,6 +116,22 @@ def test_measuring_again_replaces_what_was_measured_of_the_same_days(past: Past)
     assert [(row.days, row.closing_equity) for row in past.stored()] == [(7, 1600), (30, 1600)]
 
 
+def test_what_was_measured_on_earlier_evenings_is_shown_as_the_trend(past: Past) -> None:
+    live_through_nine_days(past)
+    past.measure(NINTH_EVENING - timedelta(days=7))
+    [alone] = past.measure(NINTH_EVENING - timedelta(days=2)).render_tables()
+    assert "trend" not in alone  # nothing was measured the evening before, or a week before
+    past.measure(NINTH_EVENING - timedelta(days=1))
+    _, trend = past.measure(NINTH_EVENING).render_tables()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in trend.splitlines()[2:]]
+    assert [row[:4] for row in rows[2:]] == [
+        ["demo", "2024-10-12", "-1.16", "-0.10 %"],
+        ["demo", "2024-10-11", "-16.00", "-1.09 %"],
+        ["demo", "2024-10-05", "+10.00", "+1.00 %"],
+    ]
+    assert rows[4][5:] == ["–", "–", "0.00 %", "–"]  # too short then for what is extrapolated, and not a trade
+
+
 def test_one_account_that_cannot_be_measured_stops_no_other(past: Past) -> None:
     past.open_account("second")
     for day, equity in enumerate(("1000", "1100")):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
@@ -87,6 +88,15 @@ def test_a_report_says_what_the_account_did_and_what_it_holds(newsroom: Newsroom
     [row] = newsroom.past.query("SELECT * FROM reports")
     assert (row.report_type, row.account, str(row.last_day), row.flaws) == ("daily", "demo", "2024-10-13", "")
     assert row.markdown == result.markdown and row.path == result.path
+
+
+def test_a_report_shows_thirty_days_as_they_were_measured_before(newsroom: Newsroom) -> None:
+    live(newsroom, "1000", "1050", "1155")
+    now = newsroom.past.clock.now()
+    assert "Nothing to compare with yet" in newsroom.write().markdown
+    newsroom.past.measure(now - timedelta(days=1))
+    newsroom.past.measure(now)
+    assert "2024-10-13 +155.00 +15.50 % – – – 0.00 % – 2024-10-12 +50.00 +5.00 %" in read(newsroom.write()).text
 
 
 def test_an_account_without_trades_has_a_report(newsroom: Newsroom) -> None:

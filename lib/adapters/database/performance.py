@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import Engine, select
@@ -15,6 +15,9 @@ from lib.adapters.database.portfolio_rows import ADJUSTMENTS, FILLS, load_openin
 from lib.adapters.database.tables.performance import PERFORMANCE_SNAPSHOTS
 from lib.performance.performance import Performance
 from lib.performance.trades import Entries
+from lib.performance.trend import TrendPoint
+
+TREND = [PERFORMANCE_SNAPSHOTS.c[one.name] for one in fields(TrendPoint)]
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,14 @@ class DatabasePerformance:
                     .values(row)
                     .on_conflict_do_update(constraint=PERFORMANCE_SNAPSHOTS.primary_key, set_=row)
                 )
+
+    def load_trend(self, account: str, days: int, last_days: Sequence[date]) -> Sequence[TrendPoint]:
+        """See `PerformanceStore`."""
+        table = PERFORMANCE_SNAPSHOTS.c
+        wanted = table.account == account, table.days == days, table.last_day.in_(last_days)
+        with database_errors("reading the measured performance"), self.engine.connect() as connection:
+            rows = connection.execute(select(*TREND).where(*wanted).order_by(table.last_day.desc()))
+            return [TrendPoint(*row) for row in rows]
 
 
 def _to_row(one: Performance, at: datetime) -> dict[str, Any]:
