@@ -31,6 +31,7 @@ from lib.reporting.backtest_tables import (
     list_measures,
     list_trade_rows,
 )
+from lib.reporting.pages import BACKTESTS
 from lib.research.backtest import Backtest
 from lib.research.look_ahead import Show
 from lib.research.rules import TradingRules
@@ -67,7 +68,7 @@ def run(
         rules: TradingRules = replace(make_rules(stores, settings, request.symbols), **changes)  # type: ignore[arg-type]  # by field
         done = run_one(request, stores, settings, clock, rules, show)
         show(0, 1, "writing the page")
-        path = write_page(done, page or settings.home.expanduser().absolute() / "backtests" / name_page(done))
+        path = write_page(done, page or settings.home.expanduser().absolute() / BACKTESTS / name_page(done))
     show_backtest(done, console)
     console.print(f"[cyan]•[/cyan] {escape(str(path))}", soft_wrap=True)
 

@@ -14,12 +14,14 @@ from lib.archive.report import ArchiveResult
 from lib.archive.stores import Prunable
 from lib.indicators.work import RUN_IN
 from lib.platform import Platform, Show
+from lib.reporting.pages import prune_pages
+from lib.results import extend
 from lib.settings import Settings
 from lib.units import to_utc
 
 
 async def archive_old_data(platform: Platform, *, dry_run: bool = False, show: Show | None = None) -> ArchiveResult:
-    """Move old candles and indicators to the archive, delete other old rows, and tell people of what failed.
+    """Move old candles and indicators to the archive, delete other old rows and pages, and tell people of what failed.
 
     Args:
         platform: The parts.
@@ -34,6 +36,9 @@ async def archive_old_data(platform: Platform, *, dry_run: bool = False, show: S
         dry_run=dry_run,
         show=show,
     )
+    before = platform.clock.now() - timedelta(days=platform.settings.page_days)
+    pages = await asyncio.to_thread(prune_pages, platform.settings.home, before, dry_run=dry_run)
+    result = extend(result, [pages])
     if result.failed:
         platform.notifications.record(write_incomplete(result, platform.clock.now()))
     return result

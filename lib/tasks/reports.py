@@ -10,12 +10,11 @@ from lib.platform import Platform
 from lib.reporting import generating
 from lib.reporting.gathering import Sources
 from lib.reporting.generating import Desk, ReportResult
+from lib.reporting.pages import REPORTS
 from lib.reporting.report import ReportType
 from lib.reporting.runs import RunHistory
 from lib.tasks.performance import load_accounts
 from lib.tasks.trading import rebalance_rules_of
-
-FOLDER = "reports"
 
 
 async def generate_report(
@@ -34,7 +33,7 @@ async def generate_report(
         OperatorError: There never was such an account.
     """
     accounts = await asyncio.to_thread(load_accounts, platform, account)
-    desk = Desk(sources_of(platform), platform.settings.home / FOLDER, platform.clock)
+    desk = Desk(sources_of(platform), platform.settings.home / REPORTS, platform.clock)
     return await asyncio.to_thread(generating.generate_report, kind, accounts, history, desk, key=key)
 
 

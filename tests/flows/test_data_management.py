@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def little_is_kept(prefect_world: World, monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("FKS_CANDLE_RETENTION_DAYS", json.dumps({"1h": 150}))
     monkeypatch.setenv("FKS_INDICATOR_ROWS", "300")
     monkeypatch.setenv("FKS_ARCHIVE_URL", str(tmp_path))
+    monkeypatch.setenv("FKS_HOME", str(tmp_path / "home"))
 
 
 async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_form_brings_it_back(
@@ -37,8 +39,10 @@ async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_for
     assert "would be archived" in (await read_artifacts(id_of(dry)))["data-management"]
     assert prefect_world.query("SELECT * FROM candles ORDER BY 1, 2, 3") == before
 
+    page = write_old_page(tmp_path / "home")
     state = await data_management(return_state=True)
     assert state.name == "Completed", state.message
+    assert not page.exists()
     [[archived, left]] = prefect_world.query(
         "SELECT (SELECT sum(rows) FROM archive_manifest), (SELECT count(*) FROM candles)"
     )
@@ -74,6 +78,14 @@ async def test_the_night_archives_what_is_old_the_sync_leaves_it_there_and_a_for
         datetime(2019, 1, 1, tzinfo=UTC), datetime(2019, 2, 1, tzinfo=UTC), return_state=True
     )
     assert nothing.type == "FAILED" and "The archive has candles 1h from" in str(nothing.message)
+
+
+def write_old_page(home: Path) -> Path:
+    page = home / "reports" / "daily-2020-01-01.html"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text("what was reported")
+    os.utime(page, (0, 0))
+    return page
 
 
 async def tell_of_a_broken_file(world: World, folder: Path) -> None:
