@@ -10,7 +10,7 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import exits, follow_up, history, showing, support, trading_halt
+from flows import exits, follow_up, history, server_figures, showing, support, trading_halt
 from lib.balances.flows import FlowKind
 from lib.errors import TimeSpent
 from lib.notifications.messages import MessageType
@@ -247,6 +247,15 @@ async def fetch_news(limit: int) -> State[Any]:
 
     async with support.platform() as platform:
         return support.conclude_task(await news.fetch_news(platform, limit))
+
+
+@task(name="check_health", task_run_name="check_health", **support.RETRY)
+async def check_health() -> State[Any]:
+    """Gather the platform's figures, and record messages about what is out of bounds and what is no longer."""
+    from lib.tasks import health  # not for the five-minute chain
+
+    async with support.platform() as platform:
+        return support.conclude_task(await health.check_health(platform, server_figures.read_server))
 
 
 @task(name="archive_old_data", task_run_name="archive_old_data", **support.RETRY)
