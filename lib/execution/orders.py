@@ -30,18 +30,19 @@ _ID = re.compile(r"[a-zA-Z0-9_-]{1,36}")  # Binance: at most 36 of these (and of
 class OrderKind(StrEnum):
     """What an order is to do; Binance's types in upper case.
 
-    Flows send `LIMIT` with `TimeInForce.IOC` only. `STOP_LOSS_LIMIT`, and with it all that rests on the exchange
-    (`OrderIntent.may_rest`), is kept for protective orders, which come next and which no flow sends yet. `MARKET` is
-    sent by nothing but the tests of the protocol.
+    Flows send `LIMIT` with `TimeInForce.IOC`, and as orders that rest on the exchange (`OrderIntent.may_rest`) only
+    protective ones (`lib.execution.protection`): `STOP_LOSS_LIMIT`, and beside it `LIMIT_MAKER`, a limit that never
+    fills at once. `MARKET` is sent by nothing but the tests of the protocol.
     """
 
     MARKET = "market"
     LIMIT = "limit"
     STOP_LOSS_LIMIT = "stop_loss_limit"
+    LIMIT_MAKER = "limit_maker"
 
 
 class TimeInForce(StrEnum):
-    """How long a limit stays: until cancelled (sent by no flow yet), or what does not fill at once expires."""
+    """How long a limit stays: until cancelled (protective orders), or what does not fill at once expires."""
 
     GTC = "gtc"
     IOC = "ioc"

@@ -151,6 +151,30 @@ class Placing:
         order = await _in_thread(self._desk.add, intent)
         return await self._drive(order, may_send=True)
 
+    async def place_list(self, intents: Sequence[OrderIntent]) -> Sequence[Order]:
+        """Place orders that the exchange takes in one request, all or none, or go on with them where they are.
+
+        The first one is checked for all. Where only some are found afterwards, none is sent again.
+
+        Args:
+            intents: See `OrderVenue.submit_list`.
+
+        Raises:
+            OrderRefused: A client order id names another order. Refused orders are `REJECTED` with their reason.
+        """
+        orders: Sequence[Order] = await _in_thread(self._desk.add_all, intents)
+        deadline = self._clock.now() + self._rules.patience
+        while True:
+            must_wait = False
+            if all(order.state is OrderState.NEW for order in orders):
+                orders, must_wait = await self._attempt(orders)
+            orders = [one if one.state.is_at_exchange else await self._drive(one, may_send=False) for one in orders]
+            is_over = any(order.state is not OrderState.NEW for order in orders)
+            if is_over or self._clock.now() >= deadline:
+                return orders
+            if must_wait:
+                await self._wait(self._rules.poll_seconds)
+
     async def resume(self, *, may_send: bool, symbol: str | None = None) -> Sequence[Order]:
         """Go on with every unfinished order of the account, or of one symbol of it.
 
@@ -233,37 +257,46 @@ class Placing:
     async def _step(self, order: Order) -> tuple[Order, bool]:
         """Do the one thing that the state asks for; return the order, and whether to wait before the next step."""
         if order.state is OrderState.NEW:
-            return await self._attempt(order)
+            [order], must_wait = await self._attempt([order])
+            return order, must_wait
         if order.state is OrderState.ATTEMPTED:  # by a process that ended before it stored the answer
             order = await self._answer(order, OrderState.UNKNOWN, AttemptOutcome.UNKNOWN, "The process ended.")
         return await self._look_up(order)
 
-    async def _attempt(self, order: Order) -> tuple[Order, bool]:
-        sent = sum(attempt.outcome is not AttemptOutcome.NOT_SENT for attempt in order.attempts)
+    async def _attempt(self, orders: Sequence[Order]) -> tuple[Sequence[Order], bool]:
+        """Check and send new orders that go in one request; return them, and whether to wait before the next step."""
+        first = orders[0]
+        sent = sum(attempt.outcome is not AttemptOutcome.NOT_SENT for attempt in first.attempts)
         if sent >= self._rules.max_attempts:
             reason = f"Sent {sent} times, the exchange never had it. Look at `fks status`, then order anew."
-            return await self._change(order, OrderState.REJECTED, reason=reason), False
+            return await self._reject(orders, reason), False
         try:
-            await self._check(order.intent)
+            await self._check(first.intent)
         except CheckRefused as error:
-            rejected = await self._change(order, OrderState.REJECTED, reason=str(error), refusal=error.code)
-            return rejected, False
-        attempt = Attempt(len(order.attempts) + 1, self._clock.now())
-        attempted = replace(order, state=OrderState.ATTEMPTED, attempts=(*order.attempts, attempt))
-        order = await _in_thread(self._desk.save, order, replace(attempted, changed_at=attempt.attempted_at))
-        return await self._submit(order, attempt)
+            return await self._reject(orders, str(error), error.code), False
+        attempt = Attempt(len(first.attempts) + 1, self._clock.now())
+        attempted = [
+            replace(one, state=OrderState.ATTEMPTED, attempts=(*one.attempts, attempt), changed_at=attempt.attempted_at)
+            for one in orders
+        ]
+        return await self._submit(await _in_thread(self._desk.save_all, orders, attempted), attempt)
 
-    async def _submit(self, order: Order, attempt: Attempt) -> tuple[Order, bool]:
+    async def _submit(self, orders: Sequence[Order], attempt: Attempt) -> tuple[Sequence[Order], bool]:
+        intents = [order.intent for order in orders]
         try:
-            report = await self._venue.submit(order.intent, attempt.attempted_at)
+            if len(intents) == 1:
+                reports: Sequence[OrderReport] = [await self._venue.submit(intents[0], attempt.attempted_at)]
+            else:
+                reports = await self._venue.submit_list(intents, attempt.attempted_at)
         except OrderNotSent as error:
-            return await self._answer(order, OrderState.NEW, AttemptOutcome.NOT_SENT, str(error)), True
+            return await self._answer_all(orders, OrderState.NEW, AttemptOutcome.NOT_SENT, str(error)), True
         except OrderRefused as error:  # looked up all the same: an earlier request may be why it was refused
-            return await self._answer(order, OrderState.UNKNOWN, AttemptOutcome.REFUSED, str(error)), False
+            return await self._answer_all(orders, OrderState.UNKNOWN, AttemptOutcome.REFUSED, str(error)), False
         except OutcomeUnknown as error:
-            logger.warning("%s may have been placed: %s It is looked up.", order.name, error)
-            return await self._answer(order, OrderState.UNKNOWN, AttemptOutcome.UNKNOWN, str(error)), False
-        return await self._accept(order, report)
+            logger.warning("%s may have been placed: %s It is looked up.", orders[0].name, error)
+            return await self._answer_all(orders, OrderState.UNKNOWN, AttemptOutcome.UNKNOWN, str(error)), False
+        accepted = [await self._accept(order, report) for order, report in zip(orders, reports, strict=True)]
+        return [order for order, _ in accepted], any(must_wait for _, must_wait in accepted)
 
     async def _look_up(self, order: Order) -> tuple[Order, bool]:
         attempt, asked_at = order.attempts[-1], self._clock.now()
@@ -321,8 +354,21 @@ class Placing:
 
     async def _answer(self, order: Order, state: OrderState, outcome: AttemptOutcome, detail: str) -> Order:
         """Store what became of the last attempt."""
-        last = replace(order.attempts[-1], outcome=outcome, detail=detail)
-        return await self._save(order, replace(order, state=state, attempts=(*order.attempts[:-1], last)))
+        [answered] = await self._answer_all([order], state, outcome, detail)
+        return answered
+
+    async def _answer_all(
+        self, orders: Sequence[Order], state: OrderState, outcome: AttemptOutcome, detail: str
+    ) -> Sequence[Order]:
+        now, answered = self._clock.now(), []
+        for order in orders:
+            last = replace(order.attempts[-1], outcome=outcome, detail=detail)
+            attempts = (*order.attempts[:-1], last)
+            answered.append(replace(order, state=state, attempts=attempts, changed_at=now))
+        return await _in_thread(self._desk.save_all, orders, answered)
+
+    async def _reject(self, orders: Sequence[Order], reason: str, refusal: str = "") -> Sequence[Order]:
+        return [await self._change(one, OrderState.REJECTED, reason=reason, refusal=refusal) for one in orders]
 
     async def _change(self, order: Order, state: OrderState, *, reason: str, refusal: str = "") -> Order:
         logger.warning("%s is %s: %s", order.name, state, reason)

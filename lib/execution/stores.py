@@ -29,12 +29,24 @@ class OrderDesk(Protocol):
         """
         ...
 
+    def add_all(self, intents: Sequence[OrderIntent]) -> Sequence[Order]:
+        """Do so for each of the intents, or for none; return their orders in the same order.
+
+        Raises:
+            OrderRefused: As `add`.
+        """
+        ...
+
     def load(self, client_order_id: str) -> Order | None:
         """Return an order, if there is one of that name."""
         ...
 
     def load_unfinished(self) -> Sequence[Order]:
         """Return the orders that are in no final state, by creation."""
+        ...
+
+    def save_all(self, before: Sequence[Order], after: Sequence[Order]) -> Sequence[Order]:
+        """Store what has become of each of some orders, or of none; return `after`. Raises as `save`."""
         ...
 
     def save(self, before: Order, after: Order) -> Order:
@@ -69,7 +81,7 @@ class OrderStore(Protocol):
     def load_notional(self, account: str, since: datetime, without: str = "") -> Decimal:
         """Return the quote amount of the account's orders created since: what was filled, and what still may be.
 
-        Exits do not count: what a stop loss sells takes nothing from what people may trade.
+        Exits and protective orders do not count: what a stop loss sells takes nothing from what people may trade.
 
         Args:
             account: Whose.

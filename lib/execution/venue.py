@@ -34,6 +34,23 @@ class OrderVenue(Protocol):
         """
         ...
 
+    async def submit_list(self, intents: Sequence[OrderIntent], attempted_at: datetime) -> Sequence[OrderReport]:
+        """Send a stop loss and the take profit beside it in one request: all or none; the first to act ends the other.
+
+        Args:
+            intents: A stop-loss limit and a limit maker, of the same symbol, side and quantity.
+            attempted_at: As of `submit`.
+
+        Returns:
+            A report for each intent, in their order.
+
+        Raises:
+            OrderNotSent: Certainly nothing was booked.
+            OrderRefused: The exchange said no.
+            OutcomeUnknown: Anything else.
+        """
+        ...
+
     async def find(self, symbol: str, client_order_id: str, since: datetime) -> OrderReport | None:
         """Return an order of ours that may have been booked at `since` or a little later; None when there is none.
 
@@ -46,7 +63,7 @@ class OrderVenue(Protocol):
         ...
 
     async def cancel(self, symbol: str, client_order_id: str) -> None:
-        """Cancel an open order once; look it up afterwards, since it may have filled before.
+        """Cancel an open order once; look it up afterwards, since it may have filled before. Its list ends with it.
 
         Raises:
             UnknownOrder: It is not open.

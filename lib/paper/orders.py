@@ -53,6 +53,10 @@ class PaperOrders:
             raise OrderRefused(str(error)) from error
         return _to_report(order)
 
+    async def submit_list(self, intents: Sequence[OrderIntent], attempted_at: datetime) -> Sequence[OrderReport]:  # noqa: ARG002  of the port
+        """See `OrderVenue`."""
+        raise OrderRefused(f"Nothing rests on the paper account {self.account}, so it takes no list of orders.")
+
     async def find(self, symbol: str, client_order_id: str, since: datetime) -> OrderReport | None:  # noqa: ARG002
         """See `OrderVenue`."""
         order = await self._paper.load_order(client_order_id)

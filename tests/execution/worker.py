@@ -7,7 +7,7 @@ import os
 import random
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -85,13 +85,13 @@ class MortalDesk(DatabaseOrderDesk):
         self.fate.reach("after_intent")
         return order
 
-    def save(self, before: Order, after: Order) -> Order:
-        if len(after.fills) > len(before.fills):
+    def save_all(self, before: Sequence[Order], after: Sequence[Order]) -> Sequence[Order]:
+        if any(len(later.fills) > len(one.fills) for one, later in zip(before, after, strict=True)):
             self.fate.reach("before_fills")
-        if before.state is OrderState.ATTEMPTED:
+        if before[0].state is OrderState.ATTEMPTED:
             self.fate.reach("before_outcome")
-        saved = super().save(before, after)
-        if after.state is OrderState.ATTEMPTED:
+        saved = super().save_all(before, after)
+        if after[0].state is OrderState.ATTEMPTED:
             self.fate.reach("after_attempt")
         return saved
 

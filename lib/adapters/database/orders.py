@@ -29,7 +29,8 @@ from lib.execution.orders import Order, OrderIntent, OrderState, check_transitio
 
 ORDERS_LOCK = 0x4F52  # "OR": the class of the writers' advisory locks
 IS_UNFINISHED = ORDERS.c.state.in_([state.value for state in OrderState if not state.is_final])
-# What was filled, and of unfinished orders also the rest, at the price that they were decided at; without exits.
+# What was filled, and of unfinished orders also the rest, at the price that they were decided at; without exits and
+# protective orders, the only ones of their kinds.
 NOTIONAL = text("""
     SELECT coalesce(sum(filled.notional + CASE
         WHEN orders.state IN ('filled', 'cancelled', 'expired', 'rejected') THEN 0
@@ -40,7 +41,8 @@ NOTIONAL = text("""
         FROM order_fills AS fill
         WHERE fill.account = intent.account AND fill.client_order_id = intent.client_order_id
     ) AS filled
-    WHERE account = :account AND intent.created_at >= :since AND client_order_id <> :without AND NOT EXISTS (
+    WHERE account = :account AND intent.created_at >= :since AND client_order_id <> :without
+    AND intent.kind IN ('market', 'limit') AND NOT EXISTS (
         SELECT FROM order_tickets AS ticket
         WHERE ticket.account = intent.account AND ticket.client_order_id = intent.client_order_id
             AND ticket.exit_id IS NOT NULL
@@ -95,12 +97,20 @@ class DatabaseOrderDesk:
 
     def add(self, intent: OrderIntent) -> Order:
         """See `OrderDesk`."""
+        [order] = self.add_all([intent])
+        return order
+
+    def add_all(self, intents: Sequence[OrderIntent]) -> list[Order]:
+        """See `OrderDesk`."""
+        with self._transaction(f"storing {', '.join(one.client_order_id for one in intents)}") as connection:
+            return [self._add(connection, one) for one in intents]
+
+    def _add(self, connection: Connection, intent: OrderIntent) -> Order:
         key = {"account": self._account, "client_order_id": intent.client_order_id}
         new = Order(intent, OrderState.NEW, (), None, (), "", "", intent.created_at)
-        with self._transaction(f"storing {new.name}") as connection:
-            connection.execute(upsert(INTENTS).values(from_intent(intent)).on_conflict_do_nothing())
-            connection.execute(upsert(ORDERS).values(key | from_order(new)).on_conflict_do_nothing())
-            [stored] = self._load(connection, intent.client_order_id)
+        connection.execute(upsert(INTENTS).values(from_intent(intent)).on_conflict_do_nothing())
+        connection.execute(upsert(ORDERS).values(key | from_order(new)).on_conflict_do_nothing())
+        [stored] = self._load(connection, intent.client_order_id)
         if not _is_same(stored.intent, intent):
             raise OrderRefused(f"The client order id of {new.name} already names {stored.name}. Give it another one.")
         return stored
@@ -117,17 +127,26 @@ class DatabaseOrderDesk:
 
     def save(self, before: Order, after: Order) -> Order:
         """See `OrderDesk`."""
+        self.save_all([before], [after])
+        return after
+
+    def save_all(self, before: Sequence[Order], after: Sequence[Order]) -> Sequence[Order]:
+        """See `OrderDesk`."""
+        with self._transaction(f"storing what became of {', '.join(one.name for one in after)}") as connection:
+            for one_before, one_after in zip(before, after, strict=True):
+                self._save(connection, one_before, one_after)
+        return after
+
+    def _save(self, connection: Connection, before: Order, after: Order) -> None:
         check_transition(before.state, after.state)
         is_it = (ORDERS.c.account == self._account) & (ORDERS.c.client_order_id == after.intent.client_order_id)
         as_before = (ORDERS.c.state == before.state.value) & (ORDERS.c.changed_at == before.changed_at)
-        with self._transaction(f"storing what became of {after.name}") as connection:
-            changed = connection.execute(update(ORDERS).where(is_it, as_before).values(from_order(after)))
-            if changed.rowcount != 1:
-                raise AccountBusy(f"Another process has changed {after.name}. It is left to that one.")
-            _save_attempts(connection, before, after)
-            if rows := from_fills(after):
-                connection.execute(upsert(FILLS).values(rows).on_conflict_do_nothing())
-        return after
+        changed = connection.execute(update(ORDERS).where(is_it, as_before).values(from_order(after)))
+        if changed.rowcount != 1:
+            raise AccountBusy(f"Another process has changed {after.name}. It is left to that one.")
+        _save_attempts(connection, before, after)
+        if rows := from_fills(after):
+            connection.execute(upsert(FILLS).values(rows).on_conflict_do_nothing())
 
     def _load(self, connection: Connection, client_order_id: str) -> list[Order]:
         return load_orders(connection, INTENTS.c.account == self._account, INTENTS.c.client_order_id == client_order_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, insert, select, update
 
 from lib.adapters.database.portfolio_rows import ALARMS, POSITIONS, alarm_row, key_of, load_held
+from lib.adapters.database.tables.protections import PROTECTIONS
 from lib.adapters.database.tables.tickets import EXITS, TICKETS
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.stores import HeldPosition
@@ -18,7 +19,7 @@ def lock_held(connection: Connection, account: str) -> list[HeldPosition]:
 
 
 def hand_on(connection: Connection, held: HeldPosition, heir: HeldPosition) -> None:
-    """Give the heir limits, alarms, exits, tickets and the last price of what was held; its row may be gone already."""
+    """Give the heir limits, alarms, exits, tickets, protections and last price of what was held; its row may be gone."""
     last = held.valuation
     connection.execute(
         update(POSITIONS)
@@ -37,7 +38,7 @@ def hand_on(connection: Connection, held: HeldPosition, heir: HeldPosition) -> N
     rows = [alarm_row(heir, kind, alarm) for kind, alarm in _merge_alarms(held, heir).items()]
     if rows:
         connection.execute(insert(ALARMS), rows)
-    for table in (EXITS, TICKETS):
+    for table in (EXITS, TICKETS, PROTECTIONS):
         of_held = [table.c[name] == getattr(held, name) for name in ("account", "symbol")]
         change = update(table).where(*of_held, table.c.opened_by == held.position.opened_by)
         connection.execute(change.values(opened_by=heir.position.opened_by))

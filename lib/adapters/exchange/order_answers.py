@@ -81,6 +81,13 @@ def to_reports(answer: Any, *, where: str, names: Mapping[str, str]) -> list[Ord
     return sorted(reports, key=lambda report: report.created_at or EPOCH)
 
 
+def to_list_rows(answer: Any, where: str) -> dict[str, Any]:
+    """Return the orders of a list that was placed, as JSON, by their names."""
+    row = to_object(answer, where)
+    reports = [to_object(one, where) for one in to_list(row.get("orderReports"), where)]
+    return {to_text(one.get("clientOrderId"), where, "clientOrderId"): one for one in reports}
+
+
 def check_fills(fills: Sequence[Fill], report: OrderReport, where: str) -> None:
     """Refuse fills that cannot be those of the order.
 

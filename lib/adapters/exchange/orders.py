@@ -16,7 +16,14 @@ from lib.adapters.exchange.account import FILLS_WEIGHT, MOST_FILLS
 from lib.adapters.exchange.account_answers import find_newest_fill, to_fills
 from lib.adapters.exchange.binance import to_id
 from lib.adapters.exchange.link import Link, Request
-from lib.adapters.exchange.order_answers import check_fills, to_order_ids, to_permissions, to_report, to_reports
+from lib.adapters.exchange.order_answers import (
+    check_fills,
+    to_list_rows,
+    to_order_ids,
+    to_permissions,
+    to_report,
+    to_reports,
+)
 from lib.errors import BadAnswer, FksError, OrderNotSent, OutcomeUnknown, SettingsError, UnknownOrder
 from lib.execution.orders import OrderIntent, OrderKind, OrderReport, find_difference
 from lib.execution.venue import KeyPermissions
@@ -53,23 +60,22 @@ class BinanceOrders:
 
     async def submit(self, intent: OrderIntent, attempted_at: datetime) -> OrderReport:
         """See `OrderVenue`."""
-        await self._prepare(intent)
-        offset = self._link.clock_offset or timedelta()
-        if self._link.exchange_now() - (attempted_at + offset) > self._window:
-            raise OrderNotSent(f"{_name(intent)} was not sent: its attempt is older than {self._window}.")
-        params = _to_params(intent) | {
-            "timestamp": to_milliseconds(attempted_at + offset),
-            "recvWindow": self._window // timedelta(milliseconds=1),
-        }
+        params = _to_params(intent) | await self._prepare(intent, attempted_at)
         request = Request(_name(intent), ORDER_WEIGHT, partial(self._link.client.privatePostOrder, params))
+        return self._check_placed(await self._send(request), intent)
+
+    async def submit_list(self, intents: Sequence[OrderIntent], attempted_at: datetime) -> Sequence[OrderReport]:
+        """See `OrderVenue`."""
+        stop, target = intents
+        params = _to_list_params(stop, target) | await self._prepare(stop, attempted_at)
+        call = partial(self._link.client.privatePostOrderListOco, params)
+        answer = await self._send(Request(f"list of {_name(stop)}", ORDER_WEIGHT, call))
+        where = f"{self._link.name} list of {_name(stop)}"
         try:
-            answer, reply = await self._link.send_once(request)
-        except OrderNotSent:
-            self._link.clock_offset = None  # the timestamp may be why: it is measured again before the next one
-            raise
-        if reply.order_count is not None:
-            self._counted = (self._window_now(), reply.order_count)
-        return self._check_placed(answer, intent)
+            rows = to_list_rows(answer, where)
+        except BadAnswer as error:
+            raise OutcomeUnknown(f"{error} It may have been placed.") from error
+        return [self._check_placed(rows.get(one.client_order_id), one) for one in intents]
 
     async def find(self, symbol: str, client_order_id: str, since: datetime) -> OrderReport | None:
         """See `OrderVenue`.
@@ -136,8 +142,8 @@ class BinanceOrders:
         call = self._link.client.sapiGetAccountApiRestrictions
         return to_permissions(await self._ask(Request(what, PERMISSIONS_WEIGHT, call)), f"{self._link.name} {what}")
 
-    async def _prepare(self, intent: OrderIntent) -> None:
-        """What may fail before anything is sent is no doubt about the order."""
+    async def _prepare(self, intent: OrderIntent, attempted_at: datetime) -> dict[str, Any]:
+        """Return the parameters that fence the request in time; what fails before it is sent is no doubt about it."""
         try:
             await self._measure()
         except FksError as error:
@@ -147,6 +153,21 @@ class BinanceOrders:
             raise OrderNotSent(
                 f"{_name(intent)} was not sent: {count} of {ORDERS_PER_WINDOW} orders in ten seconds are placed."
             )
+        offset = self._link.clock_offset or timedelta()
+        if self._link.exchange_now() - (attempted_at + offset) > self._window:
+            raise OrderNotSent(f"{_name(intent)} was not sent: its attempt is older than {self._window}.")
+        window_ms = self._window // timedelta(milliseconds=1)
+        return {"timestamp": to_milliseconds(attempted_at + offset), "recvWindow": window_ms}
+
+    async def _send(self, request: Request) -> Any:
+        try:
+            answer, reply = await self._link.send_once(request)
+        except OrderNotSent:
+            self._link.clock_offset = None  # the timestamp may be why: it is measured again before the next one
+            raise
+        if reply.order_count is not None:
+            self._counted = (self._window_now(), reply.order_count)
+        return answer
 
     def _window_now(self) -> datetime:
         return EPOCH + (self._link.exchange_now() - EPOCH) // COUNT_WINDOW * COUNT_WINDOW
@@ -206,7 +227,27 @@ def _to_params(intent: OrderIntent) -> dict[str, Any]:
         "newOrderRespType": "RESULT",
     }
     if intent.kind is not OrderKind.MARKET:
-        params |= {"price": f"{intent.limit_price:f}", "timeInForce": intent.time_in_force.upper()}
+        params["price"] = f"{intent.limit_price:f}"
+    if intent.kind in (OrderKind.LIMIT, OrderKind.STOP_LOSS_LIMIT):
+        params["timeInForce"] = intent.time_in_force.upper()
     if intent.stop_price is not None:
         params["stopPrice"] = f"{intent.stop_price:f}"
     return params
+
+
+def _to_list_params(stop: OrderIntent, target: OrderIntent) -> dict[str, Any]:
+    """Return an OCO that sells: the limit maker above the market, the stop-loss limit below (Binance, "New OCO")."""
+    return {
+        "symbol": to_id(stop.symbol),
+        "side": stop.side.upper(),
+        "quantity": f"{stop.quantity:f}",
+        "aboveType": target.kind.upper(),
+        "aboveClientOrderId": target.client_order_id,
+        "abovePrice": f"{target.limit_price:f}",
+        "belowType": stop.kind.upper(),
+        "belowClientOrderId": stop.client_order_id,
+        "belowStopPrice": f"{stop.stop_price:f}",
+        "belowPrice": f"{stop.limit_price:f}",
+        "belowTimeInForce": stop.time_in_force.upper(),
+        "newOrderRespType": "RESULT",
+    }
