@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -182,6 +183,10 @@ class PrefectApi:
         for automation in self._ask("/automations/filter"):
             if tag in automation["tags"]:
                 self._request("PATCH", f"/automations/{automation['id']}", json={"enabled": False})
+
+    def ask(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Post a question of the caller's own words and return what the server answers."""
+        return self._request("POST", path, json=dict(body))
 
     def _find(self, path: str) -> Any | None:
         """Return what is there, or None where the server says that nothing is."""

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from rich.markup import escape
-from rich.table import Table
 
 from deployments import halting, home, postgres
 from deployments.databases import OURS
 from deployments.display import Display, render_deployments, render_facts
 from deployments.environment import find_login
+from deployments.health_view import render_table, show_health
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.specification import TAG
 from lib.adapters.database.engine import make_engine
@@ -35,6 +35,7 @@ def show_status(settings: Settings, folder: Path, display: Display) -> bool:
     """
     now = datetime.now(UTC)
     runs = _show_stack(folder, display, now)
+    _show_health(settings, folder, display, now)
     _show_halt(folder, display)
     _show_trading(settings, folder, display, now)
     return runs
@@ -55,6 +56,15 @@ def _show_stack(folder: Path, display: Display, now: datetime) -> bool:
     if not alive["fks up"]:
         display.warn("`fks up` was killed; what it started is not watched. `fks up` takes over, `fks stop` stops it.")
     return healthy and all(alive.values())
+
+
+def _show_health(settings: Settings, folder: Path, display: Display, now: datetime) -> None:
+    database = find_database(settings, folder)
+    try:
+        with PrefectApi(halting.find_server(folder), find_login()) as api:
+            show_health(settings, api, database, display, now)
+    except SettingsError:
+        show_health(settings, None, database, display, now)
 
 
 def _show_halt(folder: Path, display: Display) -> None:
@@ -78,7 +88,7 @@ def _show_halt(folder: Path, display: Display) -> None:
 
 def _show_trading(settings: Settings, folder: Path, display: Display, now: datetime) -> None:
     try:
-        url = _find_database(settings, folder)
+        url = find_database(settings, folder)
         if url is None:
             display.note("Orders, plans, breaks and messages cannot be read: their database does not run.")
             return
@@ -93,7 +103,8 @@ def _show_trading(settings: Settings, folder: Path, display: Display, now: datet
     _show_overview(overview, display, now)
 
 
-def _find_database(settings: Settings, folder: Path) -> str | None:
+def find_database(settings: Settings, folder: Path) -> str | None:
+    """Return the URL of our database: the setting's, else the running embedded one's; None where that does not run."""
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     server = postgres.find_running(folder / "postgres")
@@ -187,10 +198,7 @@ def _list_findings(overview: TradingOverview, now: datetime) -> list[tuple[str, 
 def _show_table(display: Display, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     if not rows:
         return
-    table = Table(*columns, title=title, title_justify="left", box=None, pad_edge=False)
-    for row in rows:
-        table.add_row(*(escape(cell) for cell in row))
-    display.console.print(table)
+    display.console.print(render_table(title, columns, rows))
 
 
 def _show_messages(overview: TradingOverview, display: Display, now: datetime) -> None:

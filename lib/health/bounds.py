@@ -114,6 +114,9 @@ def _judge_task(task: TaskFigures, bounds: HealthBounds) -> Iterator[Breach]:
 
 def judge_state(state: QueueState, bounds: HealthBounds, now: datetime) -> Iterator[Breach]:
     """Yield what is out of bounds of pool, queues and workers."""
+    if state.pool == "missing":
+        yield Breach("pool", "there is no work pool, so nothing runs", "`fks up` or `fks apply` makes it")
+        return
     if not any(worker.is_online for worker in state.workers):
         yield Breach("workers", "no worker reports itself, so nothing runs", "`fks up` starts one")
     if state.pool == "paused":

@@ -6,9 +6,8 @@ import asyncio
 
 from lib.health import checking
 from lib.health.checking import HealthResult, ReadServer
-from lib.health.stores import Watched
 from lib.platform import Platform
-from lib.settings import Settings
+from lib.tasks.watched import watched_of
 
 
 async def check_health(platform: Platform, read_server: ReadServer) -> HealthResult:
@@ -26,8 +25,3 @@ async def check_health(platform: Platform, read_server: ReadServer) -> HealthRes
         bounds=platform.settings,
         clock=platform.clock,
     )
-
-
-def watched_of(settings: Settings) -> Watched:
-    """Return what the settings want watched."""
-    return Watched(settings.symbols, settings.timeframes, tuple(settings.effective_accounts))

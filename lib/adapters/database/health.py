@@ -13,7 +13,6 @@ from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.exc import ProgrammingError
 
 from lib.adapters.database.engine import database_errors
-from lib.adapters.database.message_rows import record_message
 from lib.errors import OperatorError
 from lib.health.figures import (
     AccountFigures,
@@ -153,6 +152,8 @@ class DatabaseHealthBook:
 
     def save(self, record: HealthRecord, messages: Sequence[Message]) -> None:
         """See `HealthBook`."""
+        from lib.adapters.database.message_rows import record_message  # who only reads must not wait for SQLModel
+
         self.connection.execute(SAVE, {"at": record.at, "record": record.model_dump_json()})
         for message in messages:
             record_message(self.connection, message)
