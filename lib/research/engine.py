@@ -103,6 +103,9 @@ def check_candles(candles: CandleMatrix) -> None:
     Raises:
         DataError: There is none at all, or one that is only half there or impossible.
     """
+    lower, upper = np.minimum(candles.open, candles.close), np.maximum(candles.open, candles.close)
+    if ((candles.low > 0) & (candles.low <= lower) & (upper <= candles.high) & (candles.high < np.inf)).all():
+        return  # nearly always, and in a third of the time
     parts = np.stack([candles.open, candles.high, candles.low, candles.close])
     there = np.isfinite(parts) & (parts > 0)
     if not there.any():

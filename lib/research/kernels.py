@@ -32,6 +32,7 @@ from lib.indicators.compiling import Floats, compiled
 Flags = NDArray[np.bool_]
 Places = NDArray[np.int64]
 Codes = NDArray[np.uint8]
+Words = NDArray[np.uint64]
 
 SIGNAL, STOP, TARGET, END = 0, 1, 2, 3  # of `lib.research.trades.ExitReason`
 FILLED, TOO_SMALL, RAN_AWAY, SOLD = 0, 1, 2, 3  # counts: what became of entries, and how many trades are over
@@ -251,41 +252,66 @@ def _sell(price: float, row: int, bar: int, reason: int, numbers: Numbers, book:
     return brings
 
 
-UNKNOWN, FALSE, TRUE = 0, 1, 3  # a condition at a bar; of several it is their bitwise "and"
+# Of a bar: what entering needs, of several conditions their bitwise "and"; and whether the strategy leaves.
+UNKNOWN, FALSE, TRUE, LEAVES = 0, 1, 3, 4
+WORD = 8  # bars that are compared at once
+ALL_BYTES = np.uint64(0x0101010101010101)
 
 
 @compiled
 def require_above(left: Floats, right: Floats, codes: Codes) -> None:
-    """Keep in `codes` where all conditions so far hold and this one too, shape (bars,)."""
-    for bar in range(len(codes)):
+    """Keep in `codes` where all conditions so far hold and this one too, shape (bars,) as the lines or longer."""
+    for bar in range(len(left)):
         margin = left[bar] - right[bar]
         codes[bar] &= TRUE if margin > 0.0 else (FALSE if margin == margin else UNKNOWN)
 
 
 @compiled
-def allow_above(left: Floats, right: Floats, flags: Flags) -> None:
-    """Set `flags` where this condition holds."""
-    for bar in range(len(flags)):
-        flags[bar] |= left[bar] > right[bar]
+def allow_above(left: Floats, right: Floats, codes: Codes) -> None:
+    """Note in `codes`, when all of entering is there, where this condition holds: the strategy leaves."""
+    for bar in range(len(left)):
+        codes[bar] |= LEAVES if left[bar] > right[bar] else 0
 
 
 @compiled
-def find_entries(codes: Codes, exits: Flags, found: Places) -> int:
-    """Write the bars where all conditions begin to hold and nothing leaves, rising; return how many."""
-    count = 0
-    for bar in range(1, len(codes)):
-        if codes[bar] == TRUE and codes[bar - 1] == FALSE and not exits[bar]:
-            found[count] = bar
-            count += 1
+def find_signals(codes: Codes, words: Words, lead: int, bars: int, bought_at: Places, leaves_at: Places) -> int:
+    """Write the entries from bar `lead` on, counted from there, and where they are left; return how many.
+
+    An entry is where entering begins to hold and the strategy does not leave. It is left at the open after the first
+    bar at which the strategy does; beyond the last bar where there is none. Only bars at which something changes count,
+    so eight are compared at once.
+
+    Args:
+        codes: Of each bar; as many as fill whole words, `UNKNOWN` after the last bar.
+        words: The same memory, eight bars each.
+        lead: Bars before the first one that counts.
+        bars: How many there are.
+        bought_at: Filled from the front.
+        leaves_at: Filled alike.
+    """
+    count, left, before = 0, 0, codes[0]
+    for word in range(len(words)):
+        if words[word] == before * ALL_BYTES:
+            continue
+        for bar in range(word * WORD, min(word * WORD + WORD, bars)):
+            code = codes[bar]
+            if code & LEAVES:
+                leaves_at[left:count] = bar - lead + 1
+                left = count
+            elif code == TRUE and before & TRUE == FALSE and bar >= lead:
+                bought_at[count] = bar - lead
+                count += 1
+            before = code
+    leaves_at[left:count] = bars - lead + 1
     return count
 
 
 class Signals(NamedTuple):
-    """One symbol's candles, all of which are there, and the signals on them, each of the shape (bars,) but two.
+    """One symbol's candles, all of which are there, and the signals on them, each of the shape (bars,) but three.
 
     Attributes:
         bought_at: The bars with an entry, rising.
-        exits: Whether the strategy leaves.
+        leaves_at: The bar at whose open the exit of each entry sells; beyond the last bar where there is none.
         day_ends: The last bar of each UTC day, not falling; -1 for days before the first candle.
     """
 
@@ -294,110 +320,156 @@ class Signals(NamedTuple):
     lows: Floats
     closes: Floats
     bought_at: Places
-    exits: Flags
+    leaves_at: Places
     day_ends: Places
 
 
-@compiled
-def try_levels(
-    signals: Signals, stops: Floats, targets: Floats, cash: float, numbers: Numbers, daily: Floats, facts: Floats
-) -> None:
-    """Trade one symbol once for each row of levels.
+class Pairs(NamedTuple):
+    """Pairs of levels, each with an account of its own, and what `try_levels` fills.
 
-    Args:
-        signals: Candles and signals.
+    Attributes:
         stops: Stop loss of each entry, quote per base, shape (pairs, entries); NaN where it is not to be made.
         targets: Take profit of each entry.
-        cash: At the beginning of each.
-        numbers: The rules.
+        accounts: Cash and highest equity so far, shape (pairs, 2); comes with what each begins with.
+        marks: The bar of the last sale, and the first day whose end is not known, shape (pairs, 2); comes with zeros.
         daily: Filled, shape (pairs, days): equity at the end of each UTC day.
-        facts: Filled, shape (pairs, 7): trades, trades won, gains, losses (above zero), fees, closes at which something
-            was held, and the worst drawdown (zero or below, ratio, of the equity at closes).
+        facts: Filled, shape (pairs, 7), comes with zeros: trades, trades won, gains, losses (above zero), fees, closes
+            at which something was held, and the worst drawdown (zero or below, ratio, of the equity at closes).
     """
-    for pair in range(stops.shape[0]):
-        _try_pair(signals, stops[pair], targets[pair], cash, numbers, daily[pair], facts[pair])
+
+    stops: Floats
+    targets: Floats
+    accounts: Floats
+    marks: Places
+    daily: Floats
+    facts: Floats
+
+
+CASH, PEAK = 0, 1  # of a pair's account
+SOLD_AT, DAY = 0, 1  # a pair's marks
 
 
 @compiled
-def _try_pair(
-    signals: Signals, stops: Floats, targets: Floats, cash: float, numbers: Numbers, daily: Floats, facts: Floats
-) -> None:
-    days = len(daily)
-    facts[:] = 0.0
-    flat_from, day, peak = 0, 0, cash
-    for number in range(len(stops)):
-        entered = signals.bought_at[number] + 1
-        if entered <= flat_from or entered >= len(signals.closes):
+def try_levels(signals: Signals, pairs: Pairs, numbers: Numbers) -> None:
+    """Trade one symbol once for each pair of levels.
+
+    Pairs are best in order of their distance: one whose levels are farther away than those of the pair before goes on
+    looking where that one was sold.
+    """
+    for number in range(len(signals.bought_at)):
+        if signals.bought_at[number] + 1 < len(signals.closes):
+            _try_entry(signals, number, pairs, numbers)
+    for pair in range(len(pairs.daily)):
+        for day in range(pairs.marks[pair, DAY], pairs.daily.shape[1]):
+            pairs.daily[pair, day] = pairs.accounts[pair, CASH]
+
+
+@compiled
+def _try_entry(signals: Signals, number: int, pairs: Pairs, numbers: Numbers) -> None:
+    """Make one entry with each pair that holds nothing, and hold it to its end.
+
+    A candle whose open is beyond a level reaches it inside as well, so one look at a candle tells whether it ends
+    anything, and only the last one is gone through event by event.
+    """
+    lows, highs, closes, accounts = signals.lows, signals.highs, signals.closes, pairs.accounts
+    entered, leaves = signals.bought_at[number] + 1, signals.leaves_at[number]
+    opened, end = signals.opens[entered], min(leaves, len(closes) - 1)
+    price = opened * (1.0 + numbers.slippage)
+    bar, lowest, highest, passed_stop, passed_target = entered, np.inf, 0.0, np.inf, 0.0
+    for pair in range(len(accounts)):
+        stop, target, cash = pairs.stops[pair, number], pairs.targets[pair, number], accounts[pair, CASH]
+        if entered <= pairs.marks[pair, SOLD_AT] or not stop < opened < target:
             continue
-        stop, target = stops[number], targets[number]
-        if not stop < signals.opens[entered] < target:
-            continue
-        price = signals.opens[entered] * (1.0 + numbers.slippage)
         quantity = calc_quantity(price, stop, cash, cash, numbers)
         if quantity == 0.0:
             continue
-        while day < days and signals.day_ends[day] < entered:
-            daily[day] = cash
-            day += 1
+        if stop > passed_stop or target < passed_target:
+            bar, lowest, highest = entered, np.inf, 0.0
+        passed_stop, passed_target = stop, target
+        bar, lowest, highest = _find_end(lows, highs, closes, bar, end, stop, target, lowest, highest)
+        reason, sold_at = find_price_at_open(signals.opens[bar], bar == leaves, stop, target)
+        if reason == NOTHING:
+            reason, sold_at = find_price_inside(lows[bar], highs[bar], stop, target)
         paid = quantity * price * (1.0 + numbers.fee)
-        flat_from, day, peak, sold_at = _hold(
-            signals, entered, day, quantity, cash - paid, peak, stop, target, daily, facts
-        )
-        gross = quantity * (sold_at * (1.0 - numbers.slippage))
-        brings = gross * (1.0 - numbers.fee)
-        cash = cash - paid + brings
-        peak = max(peak, cash)
-        facts[WORST] = min(facts[WORST], cash / peak - 1.0)
-        facts[HELD] += flat_from - entered
-        _count(brings - paid, numbers.fee * (quantity * price + gross), facts)
-    while day < days:
-        daily[day] = cash
-        day += 1
+        _fill_days(signals.day_ends, closes, entered, bar, pair, quantity, paid, accounts, pairs.marks, pairs.daily)
+        if cash - paid + quantity * highest > accounts[pair, PEAK]:
+            _climb(closes, entered, bar, pair, quantity, cash - paid, accounts, pairs.facts)
+        elif bar > entered:
+            _note_worst((cash - paid + quantity * lowest) / accounts[pair, PEAK], pair, pairs.facts)
+        gross = quantity * ((sold_at if reason != NOTHING else closes[bar]) * (1.0 - numbers.slippage))
+        _settle(paid, gross, numbers.fee * (quantity * price + gross), pair, numbers, accounts, pairs.facts)
+        pairs.facts[pair, HELD] += bar - entered
+        pairs.marks[pair, SOLD_AT] = bar
 
 
 @compiled
-def _hold(
-    signals: Signals,
-    entered: int,
-    day: int,
-    quantity: float,
-    cash: float,
-    peak: float,
-    stop: float,
-    target: float,
-    daily: Floats,
-    facts: Floats,
-) -> tuple[int, int, float, float]:
-    """Hold a position until it ends; return the bar and the day where it does, the highest equity, and the price.
+def _find_end(
+    lows: Floats, highs: Floats, closes: Floats, bar: int, end: int, stop: float, target: float, low: float, high: float
+) -> tuple[int, float, float]:
+    """Return the first bar from `bar` on that reaches a level, or `end`; and the lowest and highest close before it."""
+    at, to, one = np.uint64(bar), np.uint64(end), np.uint64(1)  # no check for negative ones: a sixth of all time
+    while at < to and lows[at] > stop and highs[at] < target:
+        low, high = min(low, closes[at]), max(high, closes[at])
+        at += one
+    return int(at), low, high
 
-    A candle whose open is beyond a level reaches it inside as well, and no exit is signalled where an entry is; so one
-    look at a candle tells whether it ends anything, and only the last one is gone through event by event.
-    """
-    lows, highs, closes, exits = signals.lows, signals.highs, signals.closes, signals.exits
-    last, lowest, bar = len(closes) - 1, peak, entered
-    while not (lows[bar] <= stop or highs[bar] >= target or exits[bar - 1] or bar == last):
+
+@compiled
+def _fill_days(
+    day_ends: Places,
+    closes: Floats,
+    entered: int,
+    sold_at: int,
+    pair: int,
+    quantity: float,
+    paid: float,
+    accounts: Floats,
+    marks: Places,
+    daily: Floats,
+) -> None:
+    """Write the equity at the ends of the days before the bar in which a position is sold."""
+    day, cash = marks[pair, DAY], accounts[pair, CASH]
+    while day < len(day_ends) and day_ends[day] < sold_at:
+        daily[pair, day] = cash if day_ends[day] < entered else cash - paid + quantity * closes[day_ends[day]]
+        day += 1
+    marks[pair, DAY] = day
+
+
+@compiled
+def _climb(
+    closes: Floats, entered: int, sold_at: int, pair: int, quantity: float, cash: float, accounts: Floats, facts: Floats
+) -> None:
+    """Note the worst drawdown of a position in which the equity was higher than ever, and the new peak."""
+    peak = lowest = accounts[pair, PEAK]
+    for bar in range(entered, sold_at):
         equity = cash + quantity * closes[bar]
         if equity > peak:
-            facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
+            _note_worst(lowest / peak, pair, facts)
             peak = lowest = equity
         lowest = min(lowest, equity)
-        while day < len(daily) and signals.day_ends[day] == bar:
-            daily[day] = equity
-            day += 1
-        bar += 1
-    facts[WORST] = min(facts[WORST], lowest / peak - 1.0)
-    reason, sold_at = find_price_at_open(signals.opens[bar], exits[bar - 1], stop, target)
-    if reason == NOTHING:
-        reason, sold_at = find_price_inside(lows[bar], highs[bar], stop, target)
-    return bar, day, peak, sold_at if reason != NOTHING else closes[bar]
+    _note_worst(lowest / peak, pair, facts)
+    accounts[pair, PEAK] = peak
 
 
 @compiled
-def _count(profit: float, fees: float, facts: Floats) -> None:
-    facts[TRADES] += 1
-    facts[FEES] += fees
+def _note_worst(share: float, pair: int, facts: Floats) -> None:
+    facts[pair, WORST] = min(facts[pair, WORST], share - 1.0)
+
+
+@compiled
+def _settle(
+    paid: float, gross: float, fees: float, pair: int, numbers: Numbers, accounts: Floats, facts: Floats
+) -> None:
+    """Book a sale."""
+    brings = gross * (1.0 - numbers.fee)
+    profit = brings - paid
+    cash = accounts[pair, CASH] - paid + brings
+    accounts[pair, CASH], accounts[pair, PEAK] = cash, max(accounts[pair, PEAK], cash)
+    _note_worst(cash / accounts[pair, PEAK], pair, facts)
+    facts[pair, TRADES] += 1
+    facts[pair, FEES] += fees
     if profit > 0.0:
-        facts[WON] += 1
-        facts[GAINS] += profit
+        facts[pair, WON] += 1
+        facts[pair, GAINS] += profit
     else:
-        facts[LOSSES] -= profit
+        facts[pair, LOSSES] -= profit

@@ -18,7 +18,7 @@ from lib.research import kernels
 from lib.research.engine import check_candles, to_numbers, to_plain
 from lib.research.rules import TradingRules
 from lib.research.trades import Floats, Places
-from lib.research.windows import find_day_ends
+from lib.research.windows import cut_candles, find_day_ends
 from lib.strategy.conditions import Condition, Line
 from lib.strategy.strategy import Strategy
 
@@ -113,6 +113,8 @@ def sweep(
         StrategyRefused: A strategy's code gives what cannot be traded.
         DataError: There is no candle.
     """
+    if not any(strategy.reads_market for strategy in strategies):
+        candles = cut_candles(candles, 0, len(candles.opened_at), [candles.row_of(symbol)])
     check_candles(candles)
     course = plan_course(candles, candles.row_of(symbol), first)
     daily, facts = np.empty((len(strategies), len(course.day_ends))), np.empty((len(strategies), FACTS))
@@ -134,8 +136,9 @@ def plan_course(candles: CandleMatrix, row: int, first: int) -> Course:
     lead = min(inside, 1)
     bars, reached = there[inside:], there[inside - lead :]
     is_whole = len(reached) == candles.close.shape[1] - reached[0] if len(reached) else False
+    inner = slice(int(reached[lead]), None) if is_whole and len(bars) else bars
     parts = (candles.open, candles.high, candles.low, candles.close)
-    opens, highs, lows, closes = (to_plain(part[row, bars]) for part in parts)
+    opens, highs, lows, closes = (to_plain(part[row, inner]) for part in parts)
     ends = first + find_day_ends(candles.opened_at[first:])
     return Course(
         shelf=IndicatorShelf(candles),
@@ -148,31 +151,40 @@ def plan_course(candles: CandleMatrix, row: int, first: int) -> Course:
 
 
 def group_by_signals(strategies: Sequence[Strategy]) -> Mapping[str, list[int]]:
-    """Return the places of strategies that differ in nothing but their levels, by what they share."""
+    """Return the places of strategies with the same signals, the one with the nearest levels first."""
     groups: dict[str, list[int]] = {}
     for place, strategy in enumerate(strategies):
         key = f"{strategy.name} {strategy.model_dump_json(exclude=LEVELS)}"
         groups.setdefault(key, []).append(place)
+    for places in groups.values():
+        places.sort(key=lambda place: (strategies[place].stop_atr, strategies[place].target_atr))
     return groups
 
 
 def try_group(course: Course, members: Sequence[Strategy], rules: TradingRules) -> tuple[FloatMatrix, FloatMatrix]:
     """Return equity at the ends of days and facts of strategies with the same signals, in their order."""
     opens, highs, lows, closes = course.prices
-    bought_at, exits = find_signals(course, members[0])
-    signals = kernels.Signals(opens, highs, lows, closes, bought_at, exits, course.day_ends)
+    bought_at, leaves_at = find_signals(course, members[0])
+    signals = kernels.Signals(opens, highs, lows, closes, bought_at, leaves_at, course.day_ends)
     atr = course.shelf.atr(members[0].atr_period)[course.row, course.places][course.lead :][bought_at]
     close = closes[bought_at]
     stops = np.array([close - one.stop_atr * atr for one in members])
-    targets = np.array([close + one.target_atr * atr for one in members])
     stops[(stops <= 0) | (stops >= close)] = np.nan
-    daily, facts = np.empty((len(members), len(course.day_ends))), np.empty((len(members), FACTS))
-    kernels.try_levels(signals, stops, targets, float(rules.cash), to_numbers(rules, 1), daily, facts)
-    return daily, facts
+    count = len(members)
+    pairs = kernels.Pairs(
+        stops=stops,
+        targets=np.array([close + one.target_atr * atr for one in members]),
+        accounts=np.full((count, 2), float(rules.cash)),
+        marks=np.zeros((count, 2), np.int64),
+        daily=np.empty((count, len(course.day_ends))),
+        facts=np.zeros((count, FACTS)),
+    )
+    kernels.try_levels(signals, pairs, to_numbers(rules, 1))
+    return pairs.daily, pairs.facts
 
 
-def find_signals(course: Course, strategy: Strategy) -> tuple[Places, NDArray[np.bool_]]:
-    """Return the candles of the window with an entry, and where the strategy leaves.
+def find_signals(course: Course, strategy: Strategy) -> tuple[Places, Places]:
+    """Return the candles of the window with an entry, and those at whose open it is left.
 
     They are those of `Strategy.decide`, without its score: an entry whose score is unknown counts here.
 
@@ -185,15 +197,16 @@ def find_signals(course: Course, strategy: Strategy) -> tuple[Places, NDArray[np
         if condition.left.values.shape != shape or condition.right.values.shape != shape:
             was = condition.left.values.shape, condition.right.values.shape
             raise StrategyRefused(f"Strategy {strategy.name}: expected lines of the shape {shape}, was {was}. Mend it.")
-    count = len(course.prices[0]) + course.lead
-    codes, exits = np.full(count, kernels.TRUE, np.uint8), np.zeros(count, np.bool_)
+    bars = len(course.prices[0]) + course.lead
+    codes = np.full(-(-bars // kernels.WORD) * kernels.WORD, kernels.TRUE, np.uint8)
+    codes[bars:] = kernels.UNKNOWN
     for condition in entering:
         kernels.require_above(*_order(course, condition), codes)
     for condition in leaving:
-        kernels.allow_above(*_order(course, condition), exits)
-    found = np.empty(count, np.int64)
-    entries = found[: kernels.find_entries(codes, exits, found)] - course.lead
-    return entries[entries >= 0], exits[course.lead :]
+        kernels.allow_above(*_order(course, condition), codes)
+    bought_at, leaves_at = np.empty(bars, np.int64), np.empty(bars, np.int64)
+    count = kernels.find_signals(codes, codes.view(np.uint64), course.lead, bars, bought_at, leaves_at)
+    return bought_at[:count], leaves_at[:count]
 
 
 def _order(course: Course, condition: Condition) -> tuple[Floats, Floats]:

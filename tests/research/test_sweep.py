@@ -94,7 +94,7 @@ def test_the_number_of_threads_changes_nothing() -> None:
 def test_strategies_that_differ_in_levels_alone_share_their_signals() -> None:
     breakout = STRATEGIES["breakout"]
     chosen = [breakout(), breakout(stop_atr=3.0), breakout(atr_period=7), breakout(target_atr=2.0)]
-    assert list(group_by_signals(chosen).values()) == [[0, 1, 3], [2]]
+    assert list(group_by_signals(chosen).values()) == [[3, 0, 1], [2]]  # the nearest levels first
 
 
 @every_strategy
