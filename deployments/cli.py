@@ -76,6 +76,29 @@ def status() -> None:
 
 
 @app.command()
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """Look for why a task does not run or fails, why data is missing, why nobody is told. Exit code 1: findings."""
+    from deployments.doctor.examination import (  # the other commands need none of it
+        count_findings,
+        examine,
+        find_situation,
+        print_report,
+        render_json,
+    )
+
+    settings = load_settings()
+    situation = find_situation(settings, _home(settings))
+    examined = examine(situation)
+    if as_json:
+        print(render_json(examined, situation.now))
+    else:
+        print_report(examined, display.console)
+    raise typer.Exit(1 if count_findings(examined) else 0)
+
+
+@app.command()
 def halt(
     reason: Annotated[str, typer.Argument(help="Why; people and every refused order read it.")],
     by: Annotated[str | None, typer.Option(help="Who says so; else the user of this machine.")] = None,
@@ -194,6 +217,30 @@ def migrate(
 
     settings = load_settings()
     display.note(bring(_find_database(settings), to, lose_data=lose_data))
+
+
+@app.command()
+def backup(
+    folder: Annotated[
+        Path | None, typer.Option(help="Where backups are kept; `backups` in the home if not given.")
+    ] = None,
+    keep: Annotated[int, typer.Option(help="Remove all but so many of them; 0: none.", min=0)] = 0,
+) -> None:
+    """Write both databases to a new folder, while everything runs."""
+    from deployments.safekeeping import back_up_databases  # the other commands need none of it
+
+    settings = load_settings()
+    back_up_databases(settings, (folder or _home(settings) / "backups").absolute(), keep, display)
+
+
+@app.command()
+def restore(
+    backup: Annotated[Path, typer.Argument(help="The folder of one backup.", exists=True, file_okay=False)],
+) -> None:
+    """Put a backup in the place of the databases, while nothing runs; what is there now is renamed, trading halted."""
+    from deployments.safekeeping import restore_databases  # the other commands need none of it
+
+    restore_databases(load_settings(), backup.absolute(), display)
 
 
 @app.command()

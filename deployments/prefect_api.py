@@ -69,17 +69,18 @@ class Variable:
 class PrefectApi:
     """The server at ``api_url``; use as a context manager. Where there is no answer, questions raise `ServerSilent`."""
 
-    def __init__(self, api_url: str, auth: str | None = None) -> None:
+    def __init__(self, api_url: str, auth: str | None = None, *, patience_seconds: float = ANSWER_SECONDS) -> None:
         """Connect at the first question.
 
         Args:
             api_url: Its address, as "http://host:4200/api".
             auth: "user:password" of a server that asks for it (PREFECT_SERVER_API_AUTH_STRING).
+            patience_seconds: How long one answer may take.
         """
         user, _, password = (auth or "").partition(":")
         login = httpx.BasicAuth(user, password) if auth else None
         self.url = api_url
-        self._http = httpx.Client(base_url=api_url, auth=login, timeout=ANSWER_SECONDS, trust_env=False)
+        self._http = httpx.Client(base_url=api_url, auth=login, timeout=patience_seconds, trust_env=False)
 
     def __enter__(self) -> PrefectApi:
         return self

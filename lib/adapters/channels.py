@@ -60,7 +60,7 @@ def make_channel(name: str, url: str, clock: Clock | None = None) -> Channel:
         SettingsError: When it is no such URL; names the channel, never the URL.
     """
     with discreet():
-        plugin = _make_plugin(url.strip(), clock or SystemClock())
+        plugin = make_plugin(url.strip(), clock or SystemClock())
     if plugin is None:
         raise SettingsError(
             f"FKS_CHANNELS__{name.upper()}__URL is not a URL that Apprise can use. Expected one as "
@@ -153,7 +153,8 @@ class DiscordWebhook(NotifyDiscord):  # type: ignore[no-untyped-call]  # Apprise
         }
 
 
-def _make_plugin(url: str, clock: Clock) -> NotifyBase | None:
+def make_plugin(url: str, clock: Clock) -> NotifyBase | None:
+    """Return Apprise's plugin of a URL, ours for Discord; None when it is none. Call it within `discreet`."""
     # No picture: the webhook's own one stays.
     asset = AppriseAsset(app_id="FKS", app_desc="FKS", image_url_mask="", async_mode=False)
     webhook = WEBHOOK.fullmatch(url)

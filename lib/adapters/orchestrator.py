@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from statistics import median, quantiles
-from typing import Any
+from typing import Any, NamedTuple
 
 from lib.health.figures import FlowFigures, QueueFigures, QueueState, ServerFigures, TaskFigures, WorkerFigures
 from lib.health.speeds import speed_of
@@ -141,3 +141,68 @@ def _to_worker(worker: Mapping[str, Any]) -> WorkerFigures:
         is_online=str(worker["status"]).upper() == "ONLINE",
         seen_at=datetime.fromisoformat(worker["last_heartbeat_time"]),
     )
+
+
+class LateRun(NamedTuple):
+    """A run that is due and has not begun; `at` is when it was due, UTC."""
+
+    flow: str
+    name: str
+    queue: str
+    at: datetime
+
+
+def load_late(ask: Ask, now: datetime) -> list[LateRun]:
+    """Return the runs of ours that are due and wait, the oldest first; at most a page. Raises as `ask` does."""
+    late = {"state": {"name": {"any_": ["Late"]}}, "expected_start_time": {"before_": now.isoformat()}}
+    body = {"flow_runs": OURS | late, "sort": "EXPECTED_START_TIME_ASC", "limit": PAGE}
+    runs = ask("/flow_runs/filter", body)
+    names = load_flow_names(ask, runs)
+    return [
+        LateRun(
+            names.get(str(run["flow_id"]), "unknown"),
+            run["name"],
+            run["work_queue_name"] or "none",
+            datetime.fromisoformat(run["expected_start_time"]),
+        )
+        for run in runs
+    ]
+
+
+class FailedRun(NamedTuple):
+    """A run that failed or crashed; `at` is when it ended, UTC, `message` why."""
+
+    id: str
+    at: datetime
+    message: str
+
+
+class Failure(NamedTuple):
+    """The failed runs of one flow: how many, the newest, and whether a later run completed."""
+
+    flow: str
+    runs: int
+    last: FailedRun
+    is_over: bool
+
+
+def load_failures(ask: Ask, since: datetime) -> list[Failure]:
+    """Return the flows of ours of which runs failed since then, the newest failure first. Raises as `ask` does."""
+    ended = {"state": {"type": {"any_": ENDED}}, "end_time": {"after_": since.isoformat()}}
+    runs, _ = _load_pages(ask, "/flow_runs/filter", {"flow_runs": OURS | ended, "sort": "END_TIME_DESC"})
+    names = load_flow_names(ask, runs)
+    by_flow: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
+    for run in runs:
+        by_flow[names.get(str(run["flow_id"]), "unknown")].append(run)
+    found = [_find_failure(flow, newest_first) for flow, newest_first in by_flow.items()]
+    return sorted((one for one in found if one), key=lambda one: one.last.at, reverse=True)
+
+
+def _find_failure(flow: str, newest_first: Sequence[Mapping[str, Any]]) -> Failure | None:
+    failed = [run for run in newest_first if run["state_type"] in BROKEN]
+    if not failed:
+        return None
+    last = failed[0]
+    message = str((last["state"] or {}).get("message") or last["name"])
+    is_over = newest_first[0]["state_type"] not in BROKEN
+    return Failure(flow, len(failed), FailedRun(last["id"], datetime.fromisoformat(last["end_time"]), message), is_over)
