@@ -1,27 +1,29 @@
 """Chaos: many processes place orders while everything fails at random and processes are killed by -9.
 
-    make chaos                      400 single orders, then 200 whole plans; a seed of the day
+    make chaos                      400 single orders, then 200 whole plans, then 200 tickets with their exits
     make chaos ARGS="--seed 17"     the choices of an earlier run again (the machine's timing is its own)
+    make chaos ARGS="--orders 0 --plans 0 --tickets 20"
 
-At the end the simulator's own books are compared with ours: every intent has exactly one order there and was executed
-exactly once in its whole quantity, nothing else was executed, and our fills equal theirs to the last digit. Of whole
-plans, see `tests.execution.plan_chaos`.
+At the end the simulator's own books are compared with ours (`tests.execution.books`): every intent has one order there,
+executed exactly once in its whole quantity, or was rejected with a reason and not executed; nothing else was executed,
+and our fills, cash and fees equal theirs to the last digit. Of plans and tickets, see `tests.execution.plan_chaos` and
+`tests.execution.ticket_chaos`.
 """
 
 from __future__ import annotations
 
 import argparse
-import multiprocessing
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from multiprocessing.process import BaseProcess
-from typing import Any
+from pathlib import Path
 
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import text
 
 from deployments import postgres
@@ -30,36 +32,19 @@ from lib.adapters.database.engine import make_engine
 from lib.errors import EnvironmentRefused
 from lib.execution.orders import OrderIntent
 from tests.databases import TEMPLATE, ensure_migrated, new_database, remove, session_folder
+from tests.execution.books import compare_balances, compare_fills, compare_orders
+from tests.execution.lives import PROCESSES, Fray, Step, silent, work_quietly
+from tests.execution.mishaps import arm_something, take_away
+from tests.execution.plan_chaos import PlanChaos
+from tests.execution.ticket_chaos import SYMBOLS, TicketChaos
 from tests.execution.worker import POINTS, PRICES, SECRET, Task, choose_intents, run
 from tests.simulators import RunningSimulator, running_simulator
 
 ACCOUNTS = ("first", "second")
 WORKERS = 3
 FINISH_SECONDS = 90
-SECONDS_A_PLAN = 15  # at most, with fourteen at once
-PROCESSES = multiprocessing.get_context("forkserver")  # ccxt and the rest are imported once, in the server
-PROCESSES.set_forkserver_preload(["tests.execution.worker", "tests.execution.plan_worker"])
-POST, GET, FILLS = ("POST", "/api/v3/order"), ("GET", "/api/v3/order"), ("GET", "/api/v3/myTrades")
-FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("timeout_before", {"seconds": 1}),
-    ("timeout_after", {"seconds": 1}),
-    *[("delay", {"seconds": 0.8})] * 3,  # booked after the client has gone
-    *[("delay", {"seconds": 1.3})] * 2,  # refused, since its attempt is too old by then
-    *[("delay", {"seconds": 2.5})] * 2,  # so too, when its place may have been taken by another attempt
-    ("drop_before", {}),
-    ("drop_after", {}),
-    ("unknown_before", {}),
-    ("unknown_after", {}),
-    ("status", {"status": 500}),
-    ("status", {"status": 503}),
-    ("status", {"status": 429, "retry_after": 1}),
-    ("timestamp", {}),
-    ("body", {"variant": "empty"}),
-    ("body", {"variant": "truncated"}),
-    ("body", {"variant": "html"}),
-    ("types", {"variant": "numbers_as_text"}),
-    ("types", {"variant": "nan"}),
-)
+SECONDS_A_LIFE = 15  # of a plan or ticket, at most, with many at once
+PLANS_AT_ONCE = 14
 
 
 @dataclass
@@ -72,6 +57,7 @@ class Chaos:
         seed: Of every choice here; the machine's timing is its own.
         count: Orders.
         kill_database: Kills the server of the database by -9 and starts it again; None leaves it alone.
+        show: Told how many more orders are at the exchange.
         counts: What happened.
     """
 
@@ -80,6 +66,7 @@ class Chaos:
     seed: int
     count: int
     kill_database: Callable[[], None] | None = None
+    show: Step = silent
     counts: Counter[str] = field(default_factory=Counter)
 
     def run(self, seconds: float) -> list[str]:
@@ -116,6 +103,7 @@ class Chaos:
         """Arm faults and kill processes, whose places others take at once, until time is up or all is done."""
         choices = random.Random(self.seed)
         workers: list[BaseProcess] = []
+        placed = 0
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for ended in [worker for worker in workers if not worker.is_alive()]:
@@ -126,7 +114,12 @@ class Chaos:
             while len(workers) < WORKERS:
                 point = choices.choice([None, *POINTS])
                 workers.append(self._start(intents, choices.randrange(10**6), point, choices.randrange(4)))
-            arm_something(self.simulator, choices, self.counts)
+            arm_something(self.simulator, choices, self.counts, symbol="ETHUSDT")  # a market order's rest never follows
+            if choices.random() < 0.03:
+                self._borrow(choices)
+                there = self._count_placed()
+                self.show(there - placed)
+                placed = there
             if choices.random() < 0.12:
                 victim = workers.pop(choices.randrange(len(workers)))
                 victim.kill()
@@ -140,63 +133,43 @@ class Chaos:
             worker.kill()
             worker.join()
 
+    def _count_placed(self) -> int:
+        books = self.simulator.control.request("GET", "/books")["accounts"]
+        return sum(len(books[name]["orders"]) for name in ACCOUNTS)
+
+    def _borrow(self, choices: random.Random) -> None:
+        """Take all of an asset away from an account for a moment: what is ordered meanwhile cannot be paid."""
+        name, asset = choices.choice(ACCOUNTS), choices.choice(["USDT", "BTC", "ETH"])
+        amount = take_away(self.simulator.control, name, asset)
+        if amount is not None:
+            time.sleep(0.2)  # the moment
+            self.simulator.control.request("POST", "/deposit", api_key=name, asset=asset, amount=amount)
+            self.counts[f"{asset} away for a moment"] += 1
+
     def _start(self, intents: list[OrderIntent], seed: int, die_at: str | None, die_after: int = 0) -> BaseProcess:
         task = Task(self.database_url, self.simulator.url, ACCOUNTS, tuple(intents), seed, die_at, die_after)
-        worker = PROCESSES.Process(target=run, args=(task,), daemon=True)
+        worker = PROCESSES.Process(target=work_quietly, args=(run, task), daemon=True)
         worker.start()
         return worker
 
     def _find_faults(self, intents: list[OrderIntent]) -> list[str]:
         """Compare the simulator's books with what was wanted, and with what we stored."""
         books = self.simulator.control.request("GET", "/books")["accounts"]
-        problems: list[str] = []
-        for name in ACCOUNTS:
-            wanted = {intent.client_order_id: intent for intent in intents if intent.account == name}
-            there = Counter(order["client_order_id"] for order in books[name]["orders"])
-            problems += [f"{one}: {times} orders" for one, times in there.items() if times != 1 or one not in wanted]
-            problems += [f"{one}: lost" for one in wanted if one not in there]
-            for order in books[name]["orders"]:
-                one = order["client_order_id"]
-                if one in wanted and Decimal(order["executed"]) != wanted[one].quantity:
-                    problems.append(f"{one}: executed {order['executed']} of {wanted[one].quantity}")
-            problems += self._compare_fills(name, books[name])
-        return problems
-
-    def _compare_fills(self, name: str, book: dict[str, Any]) -> list[str]:
-        names = {(order["symbol"], order["order_id"]): order["client_order_id"] for order in book["orders"]}
-        theirs = {
-            (
-                trade["trade_id"],
-                names[trade["symbol"], trade["order_id"]],
-                *(Decimal(trade[of]) for of in ("price", "quantity", "fee")),
-            )
-            for trade in book["trades"]
-        }
         engine = make_engine(self.database_url)
+        problems: list[str] = []
         with engine.connect() as connection:
-            query = "SELECT fill_id, client_order_id, price, quantity, fee FROM order_fills WHERE account = :name"
-            ours = {tuple(row) for row in connection.execute(text(query), {"name": name})}
-            query = "SELECT client_order_id, state FROM orders WHERE account = :name AND state <> 'filled'"
-            unfinished = [f"{one}: {state}" for one, state in connection.execute(text(query), {"name": name})]
-            attempts = "SELECT outcome, count(*) FROM order_attempts WHERE account = :name GROUP BY outcome"
-            for outcome, count in connection.execute(text(attempts), {"name": name}):
-                self.counts[f"attempts {outcome}"] += count
+            stored = set(connection.scalars(text("SELECT client_order_id FROM order_intents")))
+            problems += [f"{one.client_order_id}: lost" for one in intents if one.client_order_id not in stored]
+            for name in ACCOUNTS:
+                problems += compare_orders(connection, name, books[name])
+                problems += compare_fills(connection, name, books[name])
+                problems += compare_balances(connection, name, books[name])
+            for what, query in (("orders", "orders.state"), ("attempts", "outcome")):
+                table = "orders" if what == "orders" else "order_attempts"
+                for outcome, count in connection.execute(text(f"SELECT {query}, count(*) FROM {table} GROUP BY 1")):
+                    self.counts[f"{what} {outcome}"] += count
         engine.dispose()
-        return [*unfinished, *(f"a fill that only one side knows: {one}" for one in theirs ^ ours)]
-
-
-def arm_something(simulator: RunningSimulator, choices: random.Random, counts: Counter[str]) -> None:
-    """Arm a fault that strikes soon, and count it."""
-    method, path = choices.choices([POST, GET, FILLS], weights=[6, 2, 2])[0]
-    if choices.random() < 0.1:
-        simulator.control.arm("partial_fill", symbol="ETHUSDT", fraction="0.5", hold_seconds=1)
-        counts["armed partial_fill"] += 1
-        return
-    kind, how = choices.choice(FAULTS)
-    if len(simulator.control.request("GET", "/faults")["faults"]) >= 3:  # some wait long for their request
-        simulator.control.clear_faults()
-    simulator.control.arm(kind, path, method, **how)
-    counts[f"armed {kind} {method}"] += 1
+        return problems
 
 
 def restart_killed(server: postgres.Server) -> None:
@@ -217,36 +190,84 @@ def restart_killed(server: postgres.Server) -> None:
             return
 
 
+@dataclass
+class Show:
+    """Runs each kind of chaos, with a bar and a line of what happened.
+
+    Attributes:
+        server: Of the databases; durable, since it is killed, too.
+        seed: Of every choice.
+        folder: For what processes leave to their heirs.
+        problems: Everything that was wrong.
+    """
+
+    server: postgres.Server
+    seed: int
+    folder: Path
+    problems: list[str] = field(default_factory=list)
+
+    def orders(self, count: int, seconds: float) -> None:
+        """Single orders of two accounts."""
+        with self._world("orders", count) as (simulator, url, show):
+            chaos = Chaos(simulator, url, self.seed, count, self._kill, show)
+            self._tell("orders", chaos.run(seconds), chaos.counts)
+
+    def plans(self, count: int) -> None:
+        """Whole plans, each of an account of its own."""
+        with self._world("plans", count) as (simulator, url, show):
+            fray = Fray(simulator, self.seed, PLANS_AT_ONCE, self._kill, show=show)
+            self._tell("plans", PlanChaos(fray, url, count, self.folder).run(SECONDS_A_LIFE * count), fray.counts)
+
+    def tickets(self, count: int) -> None:
+        """Tickets and exits, each of an account of its own."""
+        with self._world("tickets", count) as (simulator, url, show):
+            fray = Fray(simulator, self.seed, len(SYMBOLS), self._kill, show=show)
+            self._tell("tickets", TicketChaos(fray, url, count, self.folder).run(SECONDS_A_LIFE * count), fray.counts)
+
+    def _kill(self) -> None:
+        restart_killed(self.server)
+
+    @contextmanager
+    def _world(self, what: str, count: int) -> Iterator[tuple[RunningSimulator, str, Step]]:
+        bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with (
+            new_database(self.server, TEMPLATE) as url,
+            running_simulator(weight_limit_per_minute=10**6) as simulator,
+            bar,
+        ):
+            task = bar.add_task(what, total=count)
+            yield simulator, url, lambda steps: bar.advance(task, steps)
+
+    def _tell(self, what: str, problems: list[str], counts: Counter[str]) -> None:
+        self.problems += [f"{what}: {one}" for one in problems]
+        happened = "".join(f"\n  {name}: {count}" for name, count in sorted(counts.items()))
+        print(f"seed {self.seed}, {what}: {len(problems)} wrong{happened}", flush=True)
+
+
 def main() -> None:
     """Run chaos from the command line."""
-    from tests.execution.plan_chaos import PlanChaos  # which is made of parts of this module
-
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--seconds", type=float, default=120, help="of single orders")
     parser.add_argument("--orders", type=int, default=400)
     parser.add_argument("--plans", type=int, default=200)
-    given = parser.parse_args()
-    folder, problems = session_folder(), list[str]()
+    parser.add_argument("--tickets", type=int, default=200)
+    given, folder = parser.parse_args(), session_folder()
     try:
-        server = postgres.start(folder / "postgres")  # durable: it is killed, too
+        server = postgres.start(folder / "postgres")
         ensure_migrated(server)
-
-        def kill_database() -> None:
-            restart_killed(server)
-
-        with new_database(server, TEMPLATE) as url, running_simulator(weight_limit_per_minute=10**6) as simulator:
-            chaos = Chaos(simulator, url, given.seed, given.orders, kill_database)
-            problems += chaos.run(given.seconds)
-        print(f"seed {given.seed}, {given.orders} orders: {dict(sorted(chaos.counts.items()))}", flush=True)
-        with new_database(server, TEMPLATE) as url, running_simulator(weight_limit_per_minute=10**6) as simulator:
-            plans = PlanChaos(simulator, url, given.seed, given.plans, kill_database=kill_database)
-            problems += plans.run(SECONDS_A_PLAN * given.plans)
-        print(f"seed {given.seed}, {given.plans} plans: {dict(sorted(plans.counts.items()))}")
+        show = Show(server, given.seed, folder)
+        if given.orders:
+            show.orders(given.orders, given.seconds)
+        if given.plans:
+            show.plans(given.plans)
+        if given.tickets:
+            show.tickets(given.tickets)
     finally:
         remove(folder)
-    print("\n".join(problems) or "Everything was executed once, and our fills, cash and fees are the exchange's.")
-    raise SystemExit(bool(problems))
+    right = "Nothing was executed twice, and our fills, positions, cash and fees are the exchange's."
+    print("\n".join([*show.problems, f'Again: make chaos ARGS="--seed {given.seed}"']) if show.problems else right)
+    raise SystemExit(bool(show.problems))
 
 
 if __name__ == "__main__":

@@ -27,10 +27,12 @@ from lib.execution.placing import open_placing
 from lib.execution.rebalancing import RebalanceOptions, run_rebalance_plan
 from lib.notifications.messages import Message
 from lib.ports import BookSource, SystemClock
-from tests.execution.worker import POINTS, RULES, SECRET, WINDOW, Fate, MortalOrders, MortalStore
+from tests.execution.mishaps import DisturbedOrders, OtherHand
+from tests.execution.worker import POINTS, RULES, SECRET, WINDOW, Fate, MortalStore
 
 PLAN_POINTS = (
     *POINTS,
+    "after_post",
     "before_running",
     "after_running",
     "before_settling",
@@ -51,6 +53,7 @@ class PlanTask:
         simulator_url: With an account whose key is its name.
         account: Whose plan.
         plan_id: Which.
+        other_hand: Uses the account beside it.
         die_at: One of `PLAN_POINTS`; None to live.
         die_after: How often that point is passed alive.
     """
@@ -59,6 +62,7 @@ class PlanTask:
     simulator_url: str
     account: str
     plan_id: int
+    other_hand: OtherHand | None = None
     die_at: str | None = None
     die_after: int = 0
 
@@ -120,8 +124,8 @@ class _Worker:
         """Go on with the plan; tell whether it has ended."""
         store = MortalStore(self.engine)
         store.fate = self.fate
-        orders = MortalOrders(self.account.link, self.task.account, window=WINDOW)
-        orders.fate = self.fate
+        orders = DisturbedOrders(self.account.link, self.task.account, window=WINDOW)
+        orders.fate, orders.other_hand = self.fate, self.task.other_hand
         plans, market, clock = MortalPlans(self.engine, self.fate), DatabaseMarketFacts(self.engine), SystemClock()
         limits = OrderLimits(max_price_age=timedelta(seconds=30))
         gate = Gate(self.account, orders, self.exchange, market, store, SYMBOLS, _not_halted, limits, clock)

@@ -14,7 +14,7 @@ from sqlalchemy import Engine, text
 
 from lib.execution.orders import OrderIntent
 from lib.portfolio.fills import Side
-from tests.execution.chaos import PROCESSES
+from tests.execution.lives import PROCESSES
 from tests.execution.test_orders import intend
 from tests.execution.worker import POINTS, SECRET, Task, run
 from tests.simulators import RunningSimulator, running_simulator
