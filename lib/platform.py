@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from lib.allocation.stores import PlanStore
 from lib.errors import OperatorError, SettingsError
 from lib.execution.findings import FindingStore
+from lib.execution.protection import ProtectionStore
 from lib.execution.stores import OrderStore
 from lib.execution.tickets import TicketStore
 from lib.execution.venue import OrderVenue
@@ -42,6 +43,7 @@ class TradingParts:
         plans: Rebalance plans.
         tickets: Single orders that were proposed.
         exits: What crossed limits want sold.
+        protections: What rests on the exchange for positions.
         findings: What reconciling found about orders.
         venues: Where each account's orders are sent.
     """
@@ -50,6 +52,7 @@ class TradingParts:
     plans: PlanStore
     tickets: TicketStore
     exits: ExitStore
+    protections: ProtectionStore
     findings: FindingStore
     venues: Mapping[str, OrderVenue]
 

@@ -42,7 +42,7 @@ from lib.portfolio.exits import ExitPolicy
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
 SIMULATOR = "simulator"
 ENV_FILE = "FKS_ENV_FILE"  # names another file than .env; empty: none. The demo sets it, for itself and its flows
-TEST_VARIABLES = {"FKS_REAL_DATA"}  # read by tests, not by Settings
+TEST_VARIABLES = {"FKS_REAL_DATA", "FKS_TEST_TIMESCALE_URL"}  # read by tests, not by Settings
 
 
 Percent = Annotated[Decimal, Field(gt=0, le=100, max_digits=12)]
@@ -62,6 +62,8 @@ class AccountSettings(BaseModel):
         stop_policy: What follows when a position's price falls to its stop loss: `alert` tells people, `approve` also
             asks them to approve the sale by a form, `exit` sells at once without asking.
         take_profit_policy: The same of a price that rises to the take profit.
+        protective_orders: Whether the stop loss of every position rests on the exchange as an order, with its take
+            profit beside it; live only. It sells also while nothing of FKS runs, and asks nobody.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -75,6 +77,7 @@ class AccountSettings(BaseModel):
     approval_required: bool | None = None
     stop_policy: ExitPolicy = ExitPolicy.ALERT
     take_profit_policy: ExitPolicy = ExitPolicy.ALERT
+    protective_orders: bool = False
 
     @property
     def needs_approval(self) -> bool:
@@ -88,6 +91,8 @@ class AccountSettings(BaseModel):
             raise ValueError("a live account needs api_key and api_secret; set both or use kind=paper")
         if self.kind is AccountKind.PAPER and any(keys):
             raise ValueError("a paper account has no keys; remove them or use kind=live")
+        if self.kind is AccountKind.PAPER and self.protective_orders:
+            raise ValueError("nothing rests on a paper account; remove protective_orders, its stop_policy sells there")
         return self
 
 
@@ -208,6 +213,12 @@ class Settings(HealthBounds, BaseSettings):
     search_train_days: Annotated[int, Field(ge=14)] = Field(180, description="Days on which parameters are chosen.")
     search_test_days: Annotated[int, Field(ge=7)] = Field(30, description="Days after them on which they are judged.")
     search_seed: int = Field(1, description="The same one tries the same parameters.")
+    search_processes: Annotated[int, Field(ge=0, le=512)] | None = Field(
+        None, description="Of a search, side by side; empty: one a processor; 0: threads of the run's own process."
+    )
+    dask_address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.+")] | None = Field(
+        None, description="Scheduler of a Dask cluster to search on, as tcp://10.0.0.5:8786; needs `make dask`."
+    )
     validation_days: Annotated[int, Field(ge=7, le=3650)] = Field(
         180, description="Recent days that a strategy is judged on every night."
     )
@@ -244,6 +255,10 @@ class Settings(HealthBounds, BaseSettings):
     )
     order_patience_seconds: Annotated[int, Field(ge=30, le=600)] = Field(
         90, description="How long a run waits for the end of one order; the next one carries on."
+    )
+
+    protective_slippage_pct: Annotated[Percent, Field(le=20)] = Field(
+        Decimal(2), description="How far below its stop loss a protective order still sells."
     )
 
     mains_pct: Annotated[Decimal, Field(ge=0, le=100)] = Field(

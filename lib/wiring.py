@@ -19,11 +19,13 @@ from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.paper import DatabasePaper
 from lib.adapters.database.portfolio import DatabasePortfolioStore
+from lib.adapters.database.protections import DatabaseProtections
 from lib.adapters.database.rebalancing import DatabasePlans
 from lib.adapters.database.schema import check_schema
 from lib.adapters.database.sync import DatabaseSync
 from lib.adapters.database.tickets import DatabaseTickets
 from lib.adapters.exchange.account import BinanceAccount
+from lib.adapters.exchange.budget import BudgetLedger
 from lib.adapters.exchange.client import Venue
 from lib.adapters.exchange.factory import make_account, make_exchange
 from lib.adapters.exchange.orders import BinanceOrders
@@ -106,6 +108,7 @@ async def open_platform(
                 plans=DatabasePlans(engine),
                 tickets=DatabaseTickets(engine),
                 exits=DatabaseExits(engine),
+                protections=DatabaseProtections(engine),
                 findings=DatabaseFindings(engine),
                 venues={name: _open_orders(one) for name, one in accounts.items()},
             ),
@@ -165,7 +168,7 @@ def _open_channel(name: str, given: ChannelSettings, clock: Clock) -> Channel:
         return RefusedChannel(name, str(error))
 
 
-def open_account(name: str, given: AccountSettings, venue: Venue, ledger: BudgetStore, clock: Clock) -> BinanceAccount:
+def open_account(name: str, given: AccountSettings, venue: Venue, ledger: BudgetLedger, clock: Clock) -> BinanceAccount:
     """Return the private side of a live account."""
     if given.api_key is None or given.api_secret is None:
         variable = f"FKS_ACCOUNTS__{name.upper()}__API_KEY"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 
@@ -20,6 +20,7 @@ from lib.execution.checks import (
     judge_order,
 )
 from lib.execution.orders import OrderIntent
+from lib.execution.protection import free_up
 from lib.execution.stores import OrderStore
 from lib.execution.venue import OrderVenue
 from lib.portfolio.stores import Listing, MarketFacts
@@ -42,6 +43,7 @@ class Gate:
         halted: Says why trading is halted, None when it is not; asked anew for each order.
         limits: The operator's.
         clock: Now.
+        freed: What protective orders hold of an asset, and free before this order is sent; base by asset.
     """
 
     account: ExchangeAccount
@@ -53,6 +55,7 @@ class Gate:
     halted: Halted
     limits: OrderLimits
     clock: Clock
+    freed: Mapping[str, Decimal] = field(default_factory=dict)
 
     async def check(self, intent: OrderIntent) -> None:
         """Refuse an order that must not be sent now.
@@ -84,7 +87,7 @@ class Gate:
         loaded, day_notional = await asyncio.to_thread(self._load, intent)
         listing = check_symbol(intent.symbol, loaded, is_watched=intent.symbol in self.watched)
         permissions = await self.venue.fetch_permissions()
-        balances = await self.account.fetch_balances()
+        balances = free_up(await self.account.fetch_balances(), self.freed)
         book_at = self.clock.now()
         book = await self.books.fetch_book(intent.symbol)
         return Facts(self.clock.now(), permissions, listing, book, book_at, balances, day_notional)

@@ -17,6 +17,7 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
 
+from lib.execution.checks import Refusal
 from lib.execution.orders import Order, OrderKind, OrderState
 from lib.notifications.messages import Message
 from lib.portfolio.fills import Balance
@@ -152,6 +153,8 @@ class Guard:
             return Ending.RELEASED
         if not self.orders and not self.protection.refusal:
             return Ending.RELEASED  # by the end of the process that had stored it
+        if any(order.refusal == Refusal.HALTED for order in self.orders):
+            return Ending.RELEASED  # by the halt, which began between two checks
         if OrderState.CANCELLED in states and not is_whole:
             return Ending.CANCELLED
         if self.executed_quantity:

@@ -41,6 +41,17 @@ class Planned:
         """Tell whether that is what rests already, so that nothing would be gained by a replacement."""
         return self.protection.quantity == guard.protection.quantity and (len(self.intents) > 1) == guard.has_target
 
+    def is_refused_again(self, known: Sequence[Guard]) -> bool:
+        """Tell whether nothing can be sent, and the newest protection says so already of the same limits."""
+        last = known[-1].protection if known else None
+        mine = self.protection
+        return bool(
+            last is not None
+            and mine.refusal
+            and last.refusal
+            and (last.opened_by, last.stop_loss, last.take_profit) == (mine.opened_by, mine.stop_loss, mine.take_profit)
+        )
+
 
 @dataclass(frozen=True)
 class Market:

@@ -7,7 +7,7 @@ again with the same plan: what is settled stays, the order under way is looked u
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_DOWN, Decimal, localcontext
@@ -35,6 +35,7 @@ from lib.units import floor_to_step, format_money
 ZERO, ONE = Decimal(0), Decimal(1)
 MOST_SLIPPAGE_PCT = Decimal(20)
 ENDED = (PlanState.DONE, PlanState.FAILED)
+MakeRoom = Callable[[str], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,7 @@ async def run_rebalance_plan(
     prices: PriceSource,
     clock: Clock,
     options: RebalanceOptions,
+    make_room: MakeRoom | None = None,
 ) -> RebalanceResult:
     """Run an approved plan to its end, or go on with one that a killed run has left.
 
@@ -79,6 +81,8 @@ async def run_rebalance_plan(
         prices: Of the allocation before and after.
         clock: Now.
         options: The operator's.
+        make_room: Frees what protective orders hold of a symbol before it is sold; raises `OrderRefused` when it must
+            not be sold any more. None where nothing is protected.
 
     Raises:
         OperatorError: The plan is not approved, not what was reviewed, too old, or of another account.
@@ -93,7 +97,7 @@ async def run_rebalance_plan(
         legs = await asyncio.to_thread(load_legs, stored, orders)
         done = await measure_plan(stored, legs, account, prices, options.rules, clock)
         return report_plan(done, started_at, clock.now())
-    run = _Run(account, stored, plans, placing, orders, market, clock, options)
+    run = _Run(account, stored, plans, placing, orders, market, clock, options, make_room)
     run.check()
     await run.begin()
     await run.trade()
@@ -123,6 +127,7 @@ class _Run:
     market: MarketFacts
     clock: Clock
     options: RebalanceOptions
+    make_room: MakeRoom | None = None
     is_old: bool = False
     listings: dict[str, Listing] = field(default_factory=dict)
 
@@ -208,6 +213,8 @@ class _Run:
             return _judge(leg, await self._withdraw(order.intent))
         try:
             intent = order.intent if order is not None else await self._intend(leg, left)
+            if self.make_room and leg.side is Side.SELL and (order is None or not order.state.is_final):
+                await self.make_room(leg.symbol)
         except OrderRefused as error:
             return LegState.FAILED, str(error)
         try:

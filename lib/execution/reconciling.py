@@ -23,7 +23,7 @@ from lib.execution.reconciling_report import ReconciliationResult, line_of_findi
 from lib.execution.stores import OrderStore
 from lib.execution.venue import OrderVenue
 from lib.ports import Clock
-from lib.results import Item, Status, calc_status, failed_item
+from lib.results import Item, Status, calc_status, failed_item, render_count
 
 TASK = "reconcile_orders"
 LEFT_AFTER = timedelta(
@@ -159,7 +159,8 @@ class _Run:
         self.settled = len(ended)
         self.unfinished = [order for order in after if not order.state.is_final]
         for order in ended:
-            detail = f"left by a run that ended; it is {order.state}"
+            how = "it rested on the exchange" if order.intent.may_rest else "left by a run that ended"
+            detail = f"{how}; it is {order.state}"
             self.items.append(Item(name=f"{self.account} {order.name}", status=Status.OK, detail=detail))
 
     def _find_left(self) -> None:
@@ -247,10 +248,10 @@ class _Run:
             await self._import_again(by_name[name], missing=bool(missing))
             wrong = len(of_order) - len(missing)
             if wrong:
-                detail = f"{wrong} fills differ between the order and the ledger"
+                detail = f"the ledger has {render_count(wrong, 'fills')} otherwise than the order"
                 self.found.append(find_own(by_name[name], FindingKind.CONTRADICTED, detail))
             elif min(one.filled_at for one in missing) <= self.clock.now() - IMPORT_SETTLES:
-                detail = f"{len(missing)} fills are not in the ledger"
+                detail = f"the ledger lacks {render_count(len(missing), 'fills')}"
                 self.found.append(find_own(by_name[name], FindingKind.NOT_IMPORTED, detail))
 
     async def _import_again(self, order: Order, *, missing: bool) -> None:

@@ -54,7 +54,7 @@ def write_executed(
     lines = (
         f"{_start_sentence(describe_execution(order))}.",
         f"Why: {ticket.why}. {approved}".strip(),
-        _describe_position(ticket.quote, held, closed),
+        describe_position(ticket.quote, held, closed),
         trouble,
     )
     title = f"{'🟢 Bought' if ticket.side is Side.BUY else '🔴 Sold'} {ticket.symbol} ({ticket.account})"
@@ -63,7 +63,8 @@ def write_executed(
     return Message(type_of(ticket.side), severity, title, body, f"executed:{_key(ticket)}", at)
 
 
-def _describe_position(quote: str, held: HeldPosition | None, closed: Position | None) -> str:
+def describe_position(quote: str, held: HeldPosition | None, closed: Position | None) -> str:
+    """Render what a sale or purchase has made of a position: what it is now, or what it has brought."""
     if held is not None:
         stop, target = (format_number(one) if one else "none" for one in (held.stop_loss, held.take_profit))
         return (

@@ -125,17 +125,22 @@ def _describe_stop(ticket: Ticket) -> str:
 
 
 def describe_execution(order: Order) -> str:
-    """Render ``buy 0.5 BTC on average at 50,000, 25,000.00 USDT, fee 0.0005 BTC``; what did not fill follows."""
+    """Render what was filled, as `describe_fills` does; what did not fill at once follows."""
+    text = describe_fills(order)
+    if order.remainder:
+        text += f"; {format_number(order.remainder)} {order.intent.base} found nobody within the bound"
+    return text
+
+
+def describe_fills(order: Order) -> str:
+    """Render ``buy 0.5 BTC on average at 50,000, 25,000.00 USDT, fee 0.0005 BTC``."""
     done = order.executed_quantity
     price = order.executed_notional / done if done else ZERO
-    text = (
+    return (
         f"{order.intent.side} {format_number(done)} {order.intent.base} on average at "
         f"{format_number(round(price, 8))}, {format_money(order.executed_notional, order.intent.quote)}, fee "
         f"{render_fees(sum_fees(order.fills))}"
     )
-    if order.remainder:
-        text += f"; {format_number(order.remainder)} {order.intent.base} found nobody within the bound"
-    return text
 
 
 def sum_fees(fills: Iterable[Fill]) -> Mapping[str, Decimal]:

@@ -21,7 +21,10 @@ FILLS = " fills"  # ends the name of an item about importing
 
 
 class PositionLine(BaseModel):
-    """An open position; amounts as in `Position` and `Valuation`, None where it was never priced."""
+    """An open position; amounts as in `Position` and `Valuation`, None where it was never priced.
+
+    `protected_by` says what rests on the exchange for it; empty where the account has no protective orders.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,6 +39,7 @@ class PositionLine(BaseModel):
     unrealized_pnl_pct: Decimal | None
     stop_loss: Decimal | None
     take_profit: Decimal | None
+    protected_by: str = ""
 
 
 class ClosedLine(BaseModel):
@@ -67,8 +71,8 @@ class PositionsUpdate(TaskResult):
         return [table for table in (_render_open(self.positions), _render_closed(self.closed)) if table]
 
 
-def line_of(held: HeldPosition) -> PositionLine:
-    """Return the report's line of an open position."""
+def line_of(held: HeldPosition, protected_by: str = "") -> PositionLine:
+    """Return the report's line of an open position, with what protects it on the exchange, in words."""
     position, valuation = held.position, held.valuation
     return PositionLine(
         account=held.account,
@@ -82,6 +86,7 @@ def line_of(held: HeldPosition) -> PositionLine:
         unrealized_pnl_pct=valuation.unrealized_pnl_pct if valuation else None,
         stop_loss=held.stop_loss,
         take_profit=held.take_profit,
+        protected_by=protected_by,
     )
 
 
@@ -165,6 +170,7 @@ def _describe_symbol(account: str, symbol: str, booked: Booked) -> Item:
 
 
 def _render_open(lines: Sequence[PositionLine]) -> str:
+    is_protected = any(line.protected_by for line in lines)
     rows = [
         (
             line.account,
@@ -179,10 +185,12 @@ def _render_open(lines: Sequence[PositionLine]) -> str:
             _short(line.average_cost),
             format_number(line.quantity),
             f"{line.price_at:%H:%M:%S}" if line.price_at else "never",
+            *([line.protected_by] if is_protected else []),
         )
         for line in lines
     ]
-    headers = ("account", "position", "P&L", "P&L %", "price", "stop", "target", "cost", "quantity", "priced at (UTC)")
+    headers = ["account", "position", "P&L", "P&L %", "price", "stop", "target", "cost", "quantity", "priced at (UTC)"]
+    headers += ["protected on the exchange by"] if is_protected else []
     return tabulate(rows, headers=headers, tablefmt="pipe", disable_numparse=True) if rows else ""
 
 

@@ -16,11 +16,12 @@ from lib.execution.gate import Halted
 from lib.execution.opening import check_beyond, check_valid
 from lib.execution.orders import OrderIntent
 from lib.execution.placing import Placing
+from lib.execution.protection import Guard, free_up
 from lib.execution.ticket_report import OrderResult, describe_execution
 from lib.execution.tickets import Ticket
 from lib.platform import Platform
 from lib.portfolio.fills import Fill, Side
-from lib.portfolio.stores import HeldPosition
+from lib.portfolio.stores import HeldPosition, Listing
 from lib.results import Item, Status, TaskResult
 from lib.tasks.order_facts import (
     check_signal_unused,
@@ -30,7 +31,8 @@ from lib.tasks.order_facts import (
     load_listing,
 )
 from lib.tasks.portfolio import update_positions
-from lib.tasks.trading import open_trading
+from lib.tasks.protected import load_known, load_locked, release_for_sale
+from lib.tasks.trading import make_gate, open_trading
 
 DECIDE, PLACE = "decide_order", "place_order"
 A_DAY = timedelta(days=1)
@@ -72,7 +74,7 @@ async def place_order(platform: Platform, account: str, ticket_id: str, halted: 
     async with open_trading(platform, account, halted, is_exit=ticket.exit_id is not None) as placing:
         order = await place_ticket(
             ticket,
-            lambda: _intend(platform, ticket, placing),
+            lambda: _intend(platform, ticket, placing, halted),
             placing=placing,
             orders=platform.trading.orders,
             clock=platform.clock,
@@ -90,7 +92,7 @@ async def place_order(platform: Platform, account: str, ticket_id: str, halted: 
     )
 
 
-async def _intend(platform: Platform, ticket: Ticket, placing: Placing) -> OrderIntent:
+async def _intend(platform: Platform, ticket: Ticket, placing: Placing, halted: Halted) -> OrderIntent:
     """Build the order of a ticket as things are now, with the account's lock held."""
     await _withdraw_others(platform, ticket, placing)
     listing = await load_listing(platform, ticket.symbol)
@@ -102,14 +104,36 @@ async def _intend(platform: Platform, ticket: Ticket, placing: Placing) -> Order
         return build_intent(ticket, listing, slippage, now)
     if ticket.exit_id is not None:
         await load_crossing(platform, ticket.account, ticket.symbol, ticket.exit_id)
-    held = await _find_held_now(platform, ticket)
-    balances = await platform.accounts[ticket.account].fetch_balances()
+    known = await load_known(platform, ticket.account, ticket.symbol)
+    if any(one.is_live for one in known):
+        held = await _find_held_now(platform, ticket, known)
+        await _check_sale(platform, ticket, await _intend_sale(platform, ticket, held, listing), halted)
+        released = await release_for_sale(platform, ticket.account, ticket.symbol, placing)
+        known = [*(one for one in known if not one.is_live), *released]
+    return await _intend_sale(platform, ticket, await _find_held_now(platform, ticket, known), listing)
+
+
+async def _intend_sale(platform: Platform, ticket: Ticket, held: HeldPosition, listing: Listing) -> OrderIntent:
+    """Build a sale of what there is, with what protective orders hold."""
+    locked = await load_locked(platform, ticket.account)
+    balances = free_up(await platform.accounts[ticket.account].fetch_balances(), locked)
     sellable = measure_sellable(held, balances.get(ticket.base), listing, ticket.quantity)
     if ticket.exit_id is not None:  # it is to be sold although the price goes on falling
         best_bid = await find_best(platform, ticket.symbol, Side.SELL)
         sellable = bound_exit(sellable, best_bid, platform.settings.max_order_notional, listing)
         ticket = replace(ticket, reference_price=best_bid)
-    return build_intent(ticket, listing, slippage, now, sellable.quantity)
+    slippage = platform.settings.max_slippage_pct
+    return build_intent(ticket, listing, slippage, platform.clock.now(), sellable.quantity)
+
+
+async def _check_sale(platform: Platform, ticket: Ticket, intent: OrderIntent, halted: Halted) -> None:
+    """Refuse a sale that would be refused, while the position is still protected.
+
+    Raises:
+        CheckRefused: See `Gate.check`.
+    """
+    gate = await make_gate(platform, ticket.account, halted, is_exit=ticket.exit_id is not None)
+    await replace(gate, freed=await load_locked(platform, ticket.account)).check(intent)
 
 
 async def _check_limits_now(platform: Platform, ticket: Ticket) -> None:
@@ -135,13 +159,20 @@ async def _withdraw_others(platform: Platform, ticket: Ticket, placing: Placing)
     await withdraw_unsent(stale, placing)
 
 
-async def _find_held_now(platform: Platform, ticket: Ticket) -> HeldPosition:
-    """Return the position with all fills of our own orders in it: what one of them has sold is not sold again."""
+async def _find_held_now(platform: Platform, ticket: Ticket, known: Sequence[Guard]) -> HeldPosition:
+    """Return the position with all fills of our own orders in it: what one of them has sold is not sold again.
+
+    Args:
+        platform: The parts.
+        ticket: The sale.
+        known: What protected the position; its orders may be older than those that are looked at.
+    """
     await update_positions(platform, ticket.account)
     orders = await asyncio.to_thread(
         platform.trading.orders.load_orders, ticket.account, since=platform.clock.now() - A_DAY
     )
-    ours = [fill for order in orders if order.intent.symbol == ticket.symbol for fill in order.fills]
+    protective = [order for one in known for order in one.orders]
+    ours = [fill for order in (*orders, *protective) if order.intent.symbol == ticket.symbol for fill in order.fills]
     if not await asyncio.to_thread(_are_imported, platform, ticket.account, ours):
         raise RetryableError(f"Fills of {ticket.symbol} are not imported yet, so nothing is sold. Try again.")
     held = await find_held(platform, ticket.account, ticket.symbol)

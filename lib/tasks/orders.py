@@ -18,6 +18,7 @@ from lib.execution.closing import bound_exit, find_wanted, measure_sellable, pla
 from lib.execution.dealing import build_intent
 from lib.execution.gate import Halted
 from lib.execution.opening import OpeningWish, find_signal, plan_opening
+from lib.execution.protection import free_up
 from lib.execution.ticket_messages import write_approval_wanted
 from lib.execution.ticket_report import OrderReview, to_items
 from lib.execution.tickets import Ticket, make_ticket_id
@@ -35,6 +36,8 @@ from lib.tasks.order_facts import (
     load_crossing,
     load_listing,
 )
+from lib.tasks.portfolio import update_positions
+from lib.tasks.protected import load_known, load_locked
 from lib.tasks.trading import make_gate
 
 TASK = "review_order"
@@ -116,11 +119,13 @@ async def review_closing(
         return await _review_again(platform, known, started_at)
     crossing = None if exit_id is None else await load_crossing(platform, account, symbol, exit_id)
     await check_due(platform, crossing)
+    if any(one.is_live for one in await load_known(platform, account, symbol)):
+        await update_positions(platform, account)  # what rests on the exchange may have sold it a moment ago
     held = await find_held(platform, account, symbol)
     if held is None:
         raise OrderRefused(f"Account {account} has no open position in {symbol}. `fks status` shows what it holds.")
     listing = await load_listing(platform, symbol)
-    balances = await platform.accounts[account].fetch_balances()
+    balances = free_up(await platform.accounts[account].fetch_balances(), await load_locked(platform, account))
     wanted = find_wanted(held, quantity, share_pct)
     sellable = measure_sellable(held, balances.get(symbol.partition("/")[0]), listing, wanted)
     best_bid = await find_best(platform, symbol, Side.SELL)
@@ -150,6 +155,8 @@ async def _review(
 ) -> OrderReview:
     intent = build_intent(ticket, listing, platform.settings.max_slippage_pct, ticket.created_at)
     gate = await make_gate(platform, ticket.account, halted, is_exit=crossing is not None)
+    if ticket.side is Side.SELL:
+        gate = replace(gate, freed=await load_locked(platform, ticket.account))
     verdicts = await gate.review(intent)
     if execute:
         _raise_first(verdicts)

@@ -24,6 +24,7 @@ from lib.portfolio.quotes import fetch_quotes
 from lib.portfolio.unwatched import tell_of_unwatched
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
 from lib.settings import AccountSettings
+from lib.tasks.protected import describe_protected, settle_protections
 from lib.tasks.settling import settle_tickets
 
 logger = logging.getLogger(__name__)
@@ -55,13 +56,15 @@ async def update_positions(platform: Platform, account: str | None = None) -> Po
             outbox=platform.notifications,
             clock=platform.clock,
         )
-        settled = await settle_tickets(platform, name)
+        settled = (*await settle_tickets(platform, name), *await settle_protections(platform, name))
         stops_set = await asyncio.to_thread(_set_missing_stops, platform, name)
-        if not settled and not stops_set:
+        protected = await describe_protected(platform, name)
+        if not settled and not stops_set and not protected:
             return result
         held = await asyncio.to_thread(platform.portfolio.load_held, name)
         items = (*result.items, *settled, *stops_set)
-        shown = {"positions": tuple(line_of(one) for one in held), "items": items}
+        lines = tuple(line_of(one, protected.get(one.symbol, "")) for one in held)
+        shown = {"positions": lines, "items": items}
         return result.model_copy(update={**shown, "status": calc_status(result.task, items)})
 
     return await platform.for_each_account(account, update)

@@ -19,7 +19,7 @@ def lock_held(connection: Connection, account: str) -> list[HeldPosition]:
 
 
 def hand_on(connection: Connection, held: HeldPosition, heir: HeldPosition) -> None:
-    """Give the heir limits, alarms, exits, tickets, protections and last price of what was held; its row may be gone."""
+    """Give the heir limits, alarms, exits, tickets, protections and last price of the held, whose row may be gone."""
     last = held.valuation
     connection.execute(
         update(POSITIONS)

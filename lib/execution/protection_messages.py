@@ -1,0 +1,114 @@
+"""What people are told about protective orders: what one sold, that one is gone, that one could not be placed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from lib.execution.orders import Order, OrderKind
+from lib.execution.protection import TRY_AGAIN, Ending, Guard, Protection
+from lib.execution.ticket_messages import describe_position
+from lib.execution.ticket_report import describe_fills
+from lib.notifications.messages import Message, MessageType, Severity
+from lib.portfolio.ledger import Position
+from lib.portfolio.money import format_number
+from lib.portfolio.stores import HeldPosition
+from lib.units import EPOCH
+
+WATCHED = "The five-minute check of stop losses goes on, by the account's stop_policy."
+
+
+def write_ended(guard: Guard, held: HeldPosition | None, closed: Position | None, at: datetime) -> Message | None:
+    """Write what people must know of a protection that has ended; None where it is nothing, as of one released by us.
+
+    Args:
+        guard: With all fills of its orders.
+        held: The position now; None when none is open.
+        closed: The position that it has closed.
+        at: UTC.
+    """
+    if guard.executed_quantity:
+        return _write_sold(guard, held, closed, at)
+    if guard.ending is Ending.CANCELLED:
+        return _write_gone(guard, at)
+    if guard.ending in (Ending.REFUSED, Ending.EXPIRED):
+        return write_unprotected(guard.protection, _describe_refusal(guard), at)
+    return None
+
+
+def write_unprotected(protection: Protection, why: str, at: datetime) -> Message:
+    """Write the warning that the exchange takes no protective order of a position; once for its present limits."""
+    limits = f"{protection.stop_loss}:{protection.take_profit}"
+    key = f"unprotected:{protection.account}:{protection.symbol}:{protection.opened_by}:{limits}"
+    body = (
+        f"No protective order rests for {protection.symbol}: {why.rstrip('.')}.\n{WATCHED}\n"
+        "What to do: set other limits with the flow set-stop-loss if the reason is in them; without that it is tried "
+        f"again every {TRY_AGAIN.total_seconds() / 60:.0f} minutes, and by the flow protect-positions at once."
+    )
+    title = f"🛑 Not protected on the exchange: {protection.symbol} ({protection.account})"
+    return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
+
+
+def write_protecting_failed(held: HeldPosition, error: str, at: datetime) -> Message:
+    """Write the warning that a position's protection could not be brought up to date; at most one an hour."""
+    slot = (at - EPOCH) // TRY_AGAIN
+    key = f"protecting failed:{held.account}:{held.symbol}:{held.position.opened_by}:{slot}"
+    body = (
+        f"The protective orders of {held.symbol} could not be brought up to date: {error.rstrip('.')}.\n{WATCHED}\n"
+        "What to do: nothing if it passes, since the next chain tries again; otherwise look at the account's open "
+        "orders there."
+    )
+    title = f"🛑 Protection failed: {held.symbol} ({held.account})"
+    return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
+
+
+def _write_sold(guard: Guard, held: HeldPosition | None, closed: Position | None, at: datetime) -> Message:
+    protection = guard.protection
+    orders = [order for order in guard.orders if order.fills]
+    is_target = all(order.intent.kind is OrderKind.LIMIT_MAKER for order in orders)
+    title = "🎯 Take profit sold on the exchange" if is_target else "🛑 Stop loss sold on the exchange"
+    left = protection.quantity - guard.executed_quantity
+    lines = (
+        *(f"{_start_sentence(describe_fills(order))}." for order in orders),
+        f"It rested on the exchange for the {_name_limits(guard, orders)}.",
+        describe_position(protection.symbol.partition("/")[2], held, closed),
+        f"{format_number(left)} of it was not sold: {protection.release_why or 'the order ended before'}."
+        if left
+        else "",
+    )
+    body = "\n".join(line for line in lines if line)
+    key = f"protection sold:{protection.account}:{protection.protection_id}"
+    heading = f"{title}: {protection.symbol} ({protection.account})"
+    return Message(MessageType.STOP_LOSS, Severity.WARNING, heading, body, key, at)
+
+
+def _name_limits(guard: Guard, orders: list[Order]) -> str:
+    protection = guard.protection
+    names = {
+        OrderKind.STOP_LOSS_LIMIT: f"stop loss {format_number(protection.stop_loss)}",
+        OrderKind.LIMIT_MAKER: f"take profit {format_number(protection.take_profit or protection.stop_loss)}",
+    }
+    return " and the ".join(names[order.intent.kind] for order in orders)
+
+
+def _write_gone(guard: Guard, at: datetime) -> Message:
+    protection = guard.protection
+    body = (
+        f"The protective order of {protection.symbol} ({protection.describe()}, "
+        f"{format_number(protection.quantity)}) was cancelled, and not by FKS. It is not placed again, so that nobody "
+        f"is worked against.\n{WATCHED}\n"
+        "What to do: nothing, if it was you. To have it again, start the flow protect-positions, or change a limit "
+        "with set-stop-loss. If nobody knows it, look who is logged in there."
+    )
+    title = f"🛑 Protective order cancelled: {protection.symbol} ({protection.account})"
+    key = f"protection gone:{protection.account}:{protection.protection_id}"
+    return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
+
+
+def _describe_refusal(guard: Guard) -> str:
+    if guard.ending is Ending.EXPIRED:
+        return "the exchange has ended it by itself"
+    return guard.why_refused
+
+
+def _start_sentence(words: str) -> str:
+    return words[:1].upper() + words[1:]

@@ -1,0 +1,198 @@
+"""Keeping protective orders on the exchange as positions and their limits are: `protect_positions`."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from lib.errors import AccountBusy, DatabaseUnavailable, FksError
+from lib.execution.dealing import learn_unfinished
+from lib.execution.gate import Halted
+from lib.execution.placing import Placing, open_placing
+from lib.execution.protecting import describe_orders, has_sold, place_protection, release_protections
+from lib.execution.protection import Guard, Need, ProtectionStore, count_locked, free_up, judge
+from lib.execution.protection_messages import write_protecting_failed
+from lib.execution.protection_plan import Market, Planned, plan_protection
+from lib.platform import Platform
+from lib.portfolio.stores import HeldPosition
+from lib.results import Item, Status, TaskResult, calc_status, failed_item
+from lib.tasks.order_facts import find_held, load_listing
+from lib.tasks.portfolio import update_positions
+from lib.tasks.protected import is_on, judge_positions, load_known, settle_protections
+from lib.tasks.trading import make_gate, placing_rules_of
+
+TASK = "protect_positions"
+logger = logging.getLogger(__name__)
+
+
+async def protect_positions(
+    platform: Platform, account: str | None, halted: Halted, *, again: bool = False
+) -> TaskResult:
+    """Place, replace and cancel the protective orders of one account, or of all, until they are as is wanted.
+
+    During a trading halt nothing is placed and nothing cancelled: what rests goes on protecting.
+
+    Args:
+        platform: The parts.
+        account: Whose; None for every account's.
+        halted: Says why trading is halted; None when it is not.
+        again: Whether what somebody cancelled, and what was refused within the hour, is placed again.
+
+    Raises:
+        AllItemsFailed: Nothing could be brought up to date; the next chain tries again.
+        OperatorError: The account is unknown or cannot be used.
+    """
+
+    async def protect(name: str) -> TaskResult:
+        started_at = platform.clock.now()
+        items = await _protect_account(platform, name, halted, again=again)
+        rested = await load_known(platform, name)
+        return TaskResult(
+            task=TASK,
+            status=calc_status(TASK, items),
+            counts={"protected positions": sum(one.is_resting for one in rested)},
+            items=items,
+            started_at=started_at,
+            finished_at=platform.clock.now(),
+        )
+
+    return await platform.for_each_account(account, protect)
+
+
+async def _protect_account(platform: Platform, account: str, halted: Halted, *, again: bool) -> tuple[Item, ...]:
+    name = f"{account} protections"
+    judged = await judge_positions(platform, account, again=again)
+    due = [symbol for symbol, one in judged.items() if one.need is not Need.NOTHING]
+    items = [
+        Item(name=f"{account} {symbol}", status=Status.SKIPPED, detail=one.why)
+        for symbol, one in judged.items()
+        if symbol not in due
+    ]
+    if not due:
+        return tuple(items) or (Item(name=name, status=Status.SKIPPED, detail="nothing to protect"),)
+    if reason := await halted():
+        detail = f"trading is halted: {reason}. Nothing is placed or cancelled; what rests on the exchange stays"
+        return (*items, Item(name=name, status=Status.SKIPPED, detail=detail))
+    try:
+        async with _open_placing(platform, account, halted) as placing:
+            work = _Work(platform, account, placing, again)
+            items += [await work.bring_up_to_date(symbol) for symbol in due]
+    except AccountBusy as error:  # it holds the lock for a sale, or for this; the next chain looks again
+        return (*items, Item(name=name, status=Status.SKIPPED, detail=str(error)))
+    return tuple(items)
+
+
+@asynccontextmanager
+async def _open_placing(platform: Platform, account: str, halted: Halted) -> AsyncIterator[Placing]:
+    """Become the account's only writer. The limits of an order and of a day are for what people and plans want.
+
+    A limit that keeps a stop loss from the exchange would cost more than it saves.
+    """
+    gate = await make_gate(platform, account, halted, is_exit=True)
+    gate = replace(gate, limits=replace(gate.limits, max_order_notional=None))
+    rules = placing_rules_of(platform.settings)
+    async with open_placing(
+        account,
+        store=platform.trading.orders,
+        venue=platform.trading.venues[account],
+        check=gate.check,
+        clock=platform.clock,
+        rules=rules,
+        lock_patience=rules.patience,
+    ) as placing:
+        yield placing
+
+
+@dataclass
+class _Work:
+    """One run for one account, as its only writer."""
+
+    platform: Platform
+    account: str
+    placing: Placing
+    again: bool
+
+    async def bring_up_to_date(self, symbol: str) -> Item:
+        """Do what the protection of one symbol needs; its trouble is an item, and told, at most once an hour."""
+        held = await find_held(self.platform, self.account, symbol)
+        try:
+            await learn_unfinished(self.placing, symbol)
+            await update_positions(self.platform, self.account)  # what an order has sold is not protected again
+            held = await find_held(self.platform, self.account, symbol)
+            item = await self._work(symbol, held)
+            await settle_protections(self.platform, self.account)
+        except DatabaseUnavailable:
+            raise
+        except FksError as error:  # the other positions are to be protected all the same
+            logger.warning("The protection of %s %s: %s", self.account, symbol, error)
+            if held is not None:
+                message = write_protecting_failed(held, str(error), self.platform.clock.now())
+                await asyncio.to_thread(self.platform.notifications.record, message)
+            return failed_item(f"{self.account} {symbol}", error)
+        return item
+
+    async def _work(self, symbol: str, held: HeldPosition | None) -> Item:
+        known = await load_known(self.platform, self.account, symbol)
+        now, wanted = self.platform.clock.now(), is_on(self.platform, self.account)
+        judged = judge(held, known, is_on=wanted, now=now, again=self.again)
+        live = [one for one in known if one.is_live]
+        if judged.need is Need.NOTHING:
+            return self._note(symbol, judged.why, Status.SKIPPED)
+        if held is None or judged.need is Need.RELEASE:
+            await self._release(live, judged.why)
+            return self._note(symbol, f"cancelled: {judged.why}")
+        planned = await self._plan(held, known)
+        if planned is None:
+            return self._note(
+                symbol, "the price is at the stop loss: left to the account's stop_policy", Status.SKIPPED
+            )
+        if live and live[-1].protection.note and len(live) == 1 and planned.is_same(live[-1]):
+            await asyncio.to_thread(self._store.note_look, live[-1].protection, now)
+            return self._note(symbol, f"as it was: {planned.protection.note}")
+        if has_sold(live, await self._release(live, judged.why)):
+            return self._note(symbol, "it sold while it was to be replaced; the next chain looks again", Status.PARTIAL)
+        return await self._place(symbol, held)
+
+    async def _release(self, live: Sequence[Guard], why: str) -> list[Guard]:
+        return await release_protections(
+            live, placing=self.placing, store=self._store, why=why, clock=self.platform.clock
+        )
+
+    async def _place(self, symbol: str, held: HeldPosition) -> Item:
+        """Place what is wanted now; a stop loss whose take profit the exchange refuses is placed alone."""
+        for _ in range(2):
+            known = await load_known(self.platform, self.account, symbol)
+            planned = await self._plan(held, known)
+            if planned is None:
+                return self._note(symbol, "the price has come to the stop loss: left to stop_policy", Status.PARTIAL)
+            if planned.is_refused_again(known):
+                await asyncio.to_thread(self._store.note_look, known[-1].protection, self.platform.clock.now())
+                return self._note(symbol, planned.protection.refusal, Status.PARTIAL)
+            guard = await place_protection(planned, placing=self.placing, store=self._store)
+            if not guard.target_was_refused:
+                break
+        if guard.is_resting:
+            note = f" ({guard.protection.note})" if guard.protection.note else ""
+            return self._note(symbol, f"protected: {guard.protection.describe()}{note}")
+        return self._note(symbol, guard.protection.refusal or describe_orders(guard), Status.PARTIAL)
+
+    async def _plan(self, held: HeldPosition, known: Sequence[Guard]) -> Planned | None:
+        balances = await self.platform.accounts[self.account].fetch_balances()
+        base = held.symbol.partition("/")[0]
+        market = Market(
+            listing=await load_listing(self.platform, held.symbol),
+            book=await self.platform.books.fetch_book(held.symbol),
+            balance=free_up(balances, count_locked(known)).get(base),
+            slippage_pct=self.platform.settings.protective_slippage_pct,
+        )
+        return plan_protection(held, known, market, self.platform.clock.now())
+
+    def _note(self, symbol: str, detail: str, status: Status = Status.OK) -> Item:
+        return Item(name=f"{self.account} {symbol}", status=status, detail=detail)
+
+    @property
+    def _store(self) -> ProtectionStore:
+        return self.platform.trading.protections

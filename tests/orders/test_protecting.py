@@ -1,0 +1,252 @@
+"""Protective orders on the exchange: placed once, replaced, released before a sale, and noticed when they sell."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import pytest
+
+from lib.errors import CheckRefused, OrderRefused
+from lib.results import Status, TaskResult
+from lib.settings import load_settings
+from lib.tasks import exits, portfolio, protected, protecting
+from lib.tasks.reconciling import reconcile_orders
+from tests.orders.conftest import LIVE, OrderDesk
+from tests.simulator.signed_client import SignedClient
+from tests.simulators import API_KEY, API_SECRET
+
+SYMBOL, NAME = "SOL/USDT", "SOLUSDT"
+
+
+@dataclass
+class ProtectedDesk:
+    """The demo account with protective orders on; its SOL has a stop loss and a take profit, at 90 and 120 %."""
+
+    desk: OrderDesk
+    price: Decimal
+
+    async def protect(self, *, again: bool = False) -> TaskResult:
+        return await protecting.protect_positions(self.desk.platform, LIVE, self.desk.halted, again=again)
+
+    async def set_limits(self, stop: str, target: str | None) -> None:
+        await portfolio.set_stop_loss(
+            self.desk.platform,
+            LIVE,
+            SYMBOL,
+            self.at(stop),
+            self.at(target) if target else None,
+            remove_stop_loss=False,
+            remove_take_profit=target is None,
+        )
+
+    def at(self, ratio: str) -> Decimal:
+        return round(self.price * Decimal(ratio), 2)
+
+    def jump(self, ratio: str) -> None:
+        self.desk.world.simulator.control.set_price(NAME, self.at(ratio))
+
+    def open(self) -> list[tuple[str, Decimal, Decimal]]:
+        """Type, quantity and price of our open orders at the exchange, the stop loss first."""
+        there = [one for one in self.desk.booked() if one["status"] in ("NEW", "PARTIALLY_FILLED")]
+        found = [(one["type"], Decimal(one["quantity"]), Decimal(one["price"])) for one in there]
+        return sorted(found, reverse=True)
+
+    def sold(self) -> Decimal:
+        return sum((Decimal(one["executed"]) for one in self.desk.booked()), Decimal(0))
+
+    async def is_due(self) -> bool:
+        return await protected.find_due(self.desk.platform) == [LIVE]
+
+
+def told_of(result: TaskResult) -> str:
+    """What a run says of SOL."""
+    return next(item.detail for item in result.items if item.name == f"{LIVE} {SYMBOL}")
+
+
+@pytest.fixture
+async def protected_desk(orders_desk: OrderDesk, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ProtectedDesk]:
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__PROTECTIVE_ORDERS", "true")
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__APPROVAL_REQUIRED", "false")
+    orders_desk.platform = replace(orders_desk.platform, settings=load_settings())
+    found = ProtectedDesk(orders_desk, orders_desk.position().price)
+    await found.set_limits("0.9", "1.2")
+    yield found
+
+
+async def test_stop_and_target_rest_once_and_follow_their_limits(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    assert await desk.is_due()
+    result = await desk.protect()
+    assert result.status is Status.OK and result.counts == {"protected positions": 1}
+    held = desk.desk.position().quantity
+    [(stop_type, quantity, limit), (target_type, _, target)] = desk.open()
+    assert (stop_type, target_type, target) == ("STOP_LOSS_LIMIT", "LIMIT_MAKER", desk.at("1.2"))
+    assert held - quantity < Decimal("0.01") and desk.at("0.88") <= limit < desk.at("0.883")
+    assert not await desk.is_due()
+    await desk.protect()
+    assert len(desk.desk.booked()) == 2
+
+    await desk.set_limits("0.95", None)
+    assert await desk.is_due()
+    await desk.protect()
+    assert [one[0] for one in desk.open()] == ["STOP_LOSS_LIMIT"]
+    states = desk.desk.world.query("SELECT state, count(*) FROM orders GROUP BY 1 ORDER BY 1")
+    assert states == [("cancelled", 2), ("open", 1)]
+    update = await portfolio.update_positions(desk.desk.platform, LIVE)
+    assert f"stop {desk.at('0.95').normalize():f}" in "".join(update.render_tables())
+
+
+async def test_what_it_sells_is_booked_and_told_once_with_the_loss(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.protect()
+    desk.jump("0.895")
+    await desk.desk.update()
+    assert desk.desk.position() is None
+    (told,) = desk.desk.told("Stop loss sold on the exchange: SOL/USDT")
+    assert "loss" in told.lower() and "USDT realized" in told
+    assert desk.desk.world.query("SELECT state FROM orders ORDER BY client_order_id") == [("filled",), ("expired",)]
+    await desk.desk.update()
+    await desk.protect()
+    assert len(desk.desk.told("sold on the exchange")) == 1
+    assert not await desk.is_due() and desk.open() == []
+
+
+async def test_a_take_profit_that_sells_is_told_as_one(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.protect()
+    desk.jump("1.21")
+    await desk.desk.update()
+    (told,) = desk.desk.told("Take profit sold on the exchange: SOL/USDT")
+    assert "profit" in told and desk.open() == []
+
+
+@pytest.mark.parametrize("share", [50, 100])
+async def test_a_sale_frees_what_it_needs_and_the_rest_is_protected_again(
+    protected_desk: ProtectedDesk, share: int
+) -> None:
+    desk = protected_desk
+    await desk.protect()
+    held = desk.desk.position().quantity
+    review = await desk.desk.close(share=share)
+    assert review.status is Status.OK
+    result = await desk.desk.place(review)
+    assert result.status is Status.OK
+    await desk.desk.update()
+    await desk.protect()
+    assert desk.sold() <= held
+    left = [quantity for _, quantity, _ in desk.open()]
+    assert len(set(left)) == (1 if share == 50 else 0)
+    assert all(held - desk.sold() - one < Decimal("0.02") for one in left)
+
+
+async def test_a_sale_that_is_refused_leaves_the_protection_where_it_is(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.protect()
+    review = await desk.desk.close()
+    before = desk.open()
+    desk.desk.halt = "prices look wrong"
+    with pytest.raises(CheckRefused, match="halted"):
+        await desk.desk.place(review)
+    assert desk.open() == before
+    await desk.set_limits("0.95", "1.2")
+    result = await desk.protect()
+    assert result.status is Status.SKIPPED and "stays" in result.items[-1].detail
+    assert desk.open() == before
+
+
+async def test_a_sale_after_it_sold_ends_without_selling_more_than_is_held(protected_desk: ProtectedDesk) -> None:
+    """More is on the account than in the position, so the balance alone would allow a second sale."""
+    desk = protected_desk
+    desk.desk.world.simulator.control.request("POST", "/deposit", asset="SOL", amount="1000")
+    await desk.protect()
+    held = desk.desk.position().quantity
+    review = await desk.desk.close()
+    desk.jump("0.895")
+    with pytest.raises(OrderRefused, match="is closed already"):
+        await desk.desk.place(review)
+    assert desk.sold() <= held
+    assert len(desk.desk.told("Stop loss sold")) == 1
+
+
+async def test_a_part_that_it_sold_is_not_sold_again_and_the_exit_sells_the_rest(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.protect()
+    held = desk.desk.position().quantity
+    desk.desk.world.simulator.control.arm("partial_fill", symbol=NAME, fraction="0.4", hold_seconds=3600, rest="open")
+    desk.jump("0.895")
+    await desk.desk.update()
+    assert not await desk.is_due()  # it is selling
+    await portfolio.check_stop_loss(desk.desk.platform, LIVE)
+    (wanted,) = await exits.load_open_exits(desk.desk.platform)
+    await desk.desk.place(await desk.desk.close(exit_id=wanted.exit_id))
+    await desk.desk.update()
+    assert held - Decimal("0.01") < desk.sold() <= held
+    assert desk.desk.position() is None and desk.open() == []
+    assert len(desk.desk.told("Stop loss sold")) == len(desk.desk.told("🔴 Sold SOL/USDT")) == 1
+
+
+async def test_who_cancels_it_by_hand_is_told_and_not_worked_against(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.protect()
+    client = SignedClient(desk.desk.world.simulator, API_KEY, API_SECRET)
+    await asyncio.to_thread(client.delete, "/openOrders", symbol=NAME)
+    await reconcile_orders(desk.desk.platform, LIVE)
+    await desk.desk.update()
+    assert len(desk.desk.told("Protective order cancelled")) == 1
+    assert not await desk.is_due()
+    await desk.protect()
+    assert desk.open() == []
+    assert "cancelled" in (await protected.describe_protected(desk.desk.platform, LIVE))[SYMBOL]
+    await desk.protect(again=True)
+    assert len(desk.open()) == 2
+    await asyncio.to_thread(client.delete, "/openOrders", symbol=NAME)
+    await reconcile_orders(desk.desk.platform, LIVE)
+    await desk.set_limits("0.92", "1.2")
+    await desk.protect()
+    assert len(desk.open()) == 2
+
+
+async def test_what_cannot_be_protected_is_told_once(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    desk.desk.world.query("UPDATE symbols SET min_notional = 1000000")
+    await desk.protect()
+    await desk.desk.update()
+    (told,) = desk.desk.told("Not protected on the exchange")
+    assert "takes no order below" in told
+    assert not await desk.is_due()
+    await desk.protect(again=True)
+    assert len(desk.desk.told("Not protected on the exchange")) == 1
+    assert desk.desk.world.query("SELECT count(*) FROM order_protections") == [(1,)]
+
+
+async def test_a_target_that_the_exchange_refuses_leaves_the_stop_alone(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.set_limits("0.9", "40")  # PERCENT_PRICE_BY_SIDE
+    result = await desk.protect()
+    assert [one[0] for one in desk.open()] == ["STOP_LOSS_LIMIT"]
+    assert "which the exchange refused" in told_of(result)
+    assert not await desk.is_due()
+
+
+async def test_a_stop_that_is_hit_is_left_to_the_policy(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    desk.jump("0.85")  # after the last chain
+    result = await desk.protect()
+    assert "left to" in told_of(result) and desk.desk.booked() == []
+    assert not await desk.is_due()
+
+
+async def test_the_setting_switched_off_cancels_what_rests(
+    protected_desk: ProtectedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk = protected_desk
+    await desk.protect()
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__PROTECTIVE_ORDERS", "false")
+    desk.desk.platform = replace(desk.desk.platform, settings=load_settings())
+    assert await desk.is_due()
+    await desk.protect()
+    assert desk.open() == [] and not await desk.is_due()
+    assert desk.desk.world.query("SELECT count(*) FROM notifications WHERE title LIKE '%otect%'") == [(0,)]
