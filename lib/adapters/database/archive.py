@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from lib.adapters.database import archived_gaps, pruning, sizes
 from lib.adapters.database.copying import copy_rows
 from lib.adapters.database.engine import database_errors
+from lib.adapters.database.hypertables import drop_empty_chunks
 from lib.adapters.database.locking import begin_locked, open_locking
 from lib.adapters.database.tables.archive import ARCHIVE_MANIFEST
 from lib.adapters.database.tables.indicators import INDICATOR_STATES, INDICATORS
@@ -205,6 +206,9 @@ class DatabaseArchiveSession:
 
     def vacuum(self, tables: Collection[str]) -> None:
         """See `ArchiveSession`. On a connection of its own: VACUUM runs in no transaction."""
+        for table in tables:
+            with database_errors(f"dropping empty chunks of {table}"):
+                drop_empty_chunks(self.engine, table)
         with self.engine.connect() as connection:
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
             for table in tables:

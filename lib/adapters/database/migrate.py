@@ -6,6 +6,11 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from lib.adapters.database.hypertables import ensure_hypertables
+
+HEAD = "head"
 
 
 def configure(url: str) -> Config:
@@ -16,9 +21,15 @@ def configure(url: str) -> Config:
     return config
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Bring the database at `url` to `revision`; safe to run twice, and by two processes at once."""
-    command.upgrade(configure(url), revision)
+def upgrade(url: str, revision: str = HEAD) -> None:
+    """Bring the database at `url` to `revision`; safe to run twice, and by two processes at once.
+
+    The newest one has hypertables where the server offers them; that is no revision, because servers change.
+    """
+    config = configure(url)
+    command.upgrade(config, revision)
+    if revision in (HEAD, ScriptDirectory.from_config(config).get_current_head()):
+        ensure_hypertables(url)
 
 
 def downgrade(url: str, revision: str) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from lib.adapters.database.hypertables import measure_hypertables
 from lib.adapters.database.tables.archive import TABLE_SIZES
 from lib.archive.stores import TableSize
 
@@ -20,13 +21,13 @@ NOW = text("""
     UNION ALL
     SELECT relname, pg_total_relation_size(oid), GREATEST(reltuples, 0)::bigint FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
-    ORDER BY size_bytes DESC, name
 """)
 
 
 def measure(connection: Connection, at: datetime) -> Sequence[TableSize]:
     """See `ArchiveSession`; Prefect's database is measured too where it lies on the same server."""
-    now = sorted(connection.execute(NOW).all(), key=lambda row: row.name != "")
+    known = {row.name: row for row in [*connection.execute(NOW), *measure_hypertables(connection)]}
+    now = sorted(known.values(), key=lambda row: (row.name != "", -row.size_bytes, row.name))
     today = at.astimezone(UTC).date()
     rows = [row._asdict() | {"day": today, "measured_at": at} for row in now]
     written = upsert(TABLE_SIZES)
