@@ -16,7 +16,7 @@ from deployments.environment import find_login
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.specification import TAG
 from lib.errors import OperatorError, SettingsError
-from lib.execution.halt import VARIABLE, Halt, parse_halt
+from lib.execution.halt import FREE_EVENT, HALTED_EVENT, SWITCH, VARIABLE, Halt, parse_halt
 from lib.notifications.cleaning import clean_text
 
 MESSENGER = ("send-notification", "manual")
@@ -47,8 +47,9 @@ def halt(folder: Path, reason: str, who: str | None, display: Display) -> None:
         if before and before.reason == words:
             display.note(f"Trading is halted already: {before.describe()}")
             return
-        now = Halt(words, who or _find_user(), datetime.now(UTC))
+        now = Halt(words, who or find_user(), datetime.now(UTC))
         api.save_variable(VARIABLE, now.to_value(), TAG)
+        api.emit_event(HALTED_EVENT, SWITCH)
         display.note(f"Trading is halted on {api.url}: no order is sent until `fks release`.")
         if before:
             display.note(f"It was halted before: {before.describe()}")
@@ -61,11 +62,12 @@ def release(folder: Path, who: str | None, display: Display) -> None:
     with _open_server(folder) as api:
         before = load_halt(api)
         api.delete_variable(VARIABLE)  # also one that halts nothing
+        api.emit_event(FREE_EVENT, SWITCH)
         if before is None:
             display.note(f"Trading was not halted on {api.url}.")
             return
         display.note(f"Orders are sent again on {api.url}. It was halted: {before.describe()}")
-        _tell(api, display, write_released(before, who or _find_user(), datetime.now(UTC)), urgent=False)
+        _tell(api, display, write_released(before, who or find_user(), datetime.now(UTC)), urgent=False)
 
 
 def load_halt(api: PrefectApi) -> Halt | None:
@@ -131,7 +133,8 @@ def _tell(api: PrefectApi, display: Display, message: str, *, urgent: bool) -> N
     display.note("People are told by a run of send-notification.")
 
 
-def _find_user() -> str:
+def find_user() -> str:
+    """Return who gives a command: the user of this machine and its name."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # an account without a name

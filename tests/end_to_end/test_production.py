@@ -26,14 +26,19 @@ import psycopg2
 import pytest
 from packaging.version import Version
 from prefect.settings import PREFECT_API_AUTH_STRING, PREFECT_API_URL, temporary_settings
+from sqlalchemy.engine import make_url
 
 from deployments import postgres
+from deployments.halting import load_halt
 from deployments.prefect_api import PrefectApi
 from deployments.processes import Child
+from deployments.restoring import save_halt
 from deployments.server_check import check_server, check_version
+from deployments.specification import load_prefect_file
 from lib.adapters.database.engine import make_engine
 from lib.errors import EnvironmentRefused, SettingsError
-from lib.settings import ENV_FILE, load_settings
+from lib.execution.halt import VARIABLE, parse_halt
+from lib.settings import ENV_FILE, PROJECT_ROOT, load_settings
 from lib.tasks.market import sync_market_data
 from lib.tasks.portfolio import update_positions
 from lib.wiring import open_platform
@@ -151,8 +156,9 @@ def write_secrets(path: Path, secrets: dict[str, str]) -> None:
 
 def test_the_api_answers_nobody_without_the_login_but_whether_it_is_well(production: Production) -> None:
     def ask(method: str, path: str, login: tuple[str, str] | None = None) -> int:
-        sent = {} if method == "GET" else {"json": {}}
-        return httpx.request(method, f"{production.api_url}{path}", auth=login, trust_env=False, **sent).status_code
+        body: dict[str, str] | None = None if method == "GET" else {}
+        url = f"{production.api_url}{path}"
+        return httpx.request(method, url, auth=login, json=body, trust_env=False).status_code
 
     assert ask("GET", "/health") == ask("GET", "/ready") == 200
     closed = [("POST", "/flow_runs/filter"), ("POST", "/variables/"), ("GET", "/admin/version")]
@@ -194,6 +200,39 @@ def test_a_server_that_is_older_or_of_another_major_version_is_refused(version: 
     with pytest.raises(EnvironmentRefused, match=re.escape(f"is version {version}; flows and workers here use 3.8.8")):
         check_version(Version(version), Version("3.8.8"))
     check_version(Version("3.9.0"), Version("3.8.8"))
+
+
+def test_both_databases_are_restored_on_another_server_with_trading_halted(
+    production: Production, database_server: postgres.Server
+) -> None:
+    code, said = production.fks("backup", "--folder", str(production.folder / "backups"))
+    assert (code, "fks, prefect" in said) == (0, True), said
+    (backup,) = (production.folder / "backups").iterdir()
+    copy = make_url(production.world.database_url).set(database=f"copy_{uuid4().hex}")
+    theirs = str(copy.set(database=f"{copy.database}_prefect").render_as_string(hide_password=False))
+    try:
+        code, said = production.fks("restore", str(backup), FKS_DATABASE_URL=copy.render_as_string(hide_password=False))
+        assert (code, "Trading is halted" in said) == (0, True), said
+        with psycopg2.connect(theirs) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM variable WHERE name = 'trading_halted'")
+            [[value]] = cursor.fetchall()
+            cursor.execute("SELECT count(*) FROM deployment")
+            [[deployments]] = cursor.fetchall()
+        connection.close()
+    finally:
+        for database in (str(copy.database), f"{copy.database}_prefect"):
+            database_server.drop_database(database)
+    assert deployments == len(load_prefect_file(PROJECT_ROOT / "prefect.yaml").deployments)
+    halt = parse_halt(value)
+    assert halt is not None
+    assert "restored from the backup of" in halt.reason
+    with_prefect = f"{production.world.database_url}_prefect"
+    with psycopg2.connect(with_prefect) as connection, connection.cursor() as cursor, production.api as api:
+        save_halt(cursor, halt)  # the server reads what is written past it
+        connection.commit()
+        assert load_halt(api) == halt
+        api.delete_variable(VARIABLE)
+    connection.close()
 
 
 def test_what_a_machine_was_doing_when_it_died_another_one_does_once(
