@@ -35,7 +35,8 @@ def write_break_resolved(one: Break, quote_asset: str, *, at: datetime) -> Messa
         "What to do: nothing; the fill or cash flow that explains it has come in, or the holding has come back."
     )
     headline = f"Break resolved: {one.asset} ({one.account})"
-    return compose(MessageType.OPERATIONS, Severity.INFO, headline, body, key=_key("resolved", one), at=at)
+    key = _key("resolved", one)
+    return compose(MessageType.OPERATIONS, Severity.INFO, headline, body, key=key, at=at, is_over=True)
 
 
 def describe_difference(difference: Difference, quote_asset: str) -> str:

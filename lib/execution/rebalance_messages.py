@@ -64,8 +64,8 @@ def write_rebalanced(done: Rebalanced, now: datetime) -> Message:
         f"Fees: {_describe_fees(done.legs)}.",
         *_describe_allocation(done.before, done.after),
     ]
-    if failed:
-        lines.append("What to do: run rebalance-portfolio with execute off for a plan of what is left.")
+    todo = "run rebalance-portfolio with execute off for a plan of what is left." if failed else "nothing; it is done."
+    lines.append(f"What to do: {todo}")
     how = "Rebalanced" if not failed else "Rebalanced in part" if traded else "Rebalancing failed"
     headline = f"{how}: {traded} of {render_count(traded + len(failed), 'trades')} ({plan.account})"
     severity = Severity.WARNING if failed else Severity.INFO

@@ -21,6 +21,7 @@ FAMILIES = {
     MessageType.STRATEGY: "⚠️",
     MessageType.OPERATIONS: "⚠️",
 }
+ALL_CLEAR = "✅"  # what people were told of is over
 LONGEST_HEADLINE = 80
 
 
@@ -32,6 +33,7 @@ def compose(
     *,
     key: str,
     at: datetime,
+    is_over: bool = False,
 ) -> Message:
     """Return a message whose title begins with its family's emoji.
 
@@ -42,13 +44,15 @@ def compose(
         body: The numbers that matter and what to do next.
         key: What makes it this event and no other; the family's name is put before it.
         at: When it happened, UTC.
+        is_over: What people were told of before is over; the title begins with `ALL_CLEAR` then.
 
     Raises:
         ValueError: When headline or body is blank.
     """
     if not headline.strip():
         raise ValueError("Expected a headline, was a blank one. Say in one line what happened.")
-    return Message(kind, severity, f"{FAMILIES[kind]} {headline}", body, f"{kind}:{key}", at)
+    sign = ALL_CLEAR if is_over else FAMILIES[kind]
+    return Message(kind, severity, f"{sign} {headline}", body, f"{kind}:{key}", at)
 
 
 def write_note(kind: MessageType, text: str, *, urgent: bool, key: str, at: datetime) -> Message:

@@ -8,7 +8,7 @@ from decimal import Decimal
 from lib.notifications.messages import Message, MessageType, Severity
 from lib.portfolio.alarms import Alarm, AlarmKind
 from lib.portfolio.exits import ExitPolicy
-from lib.portfolio.money import format_number
+from lib.portfolio.money import format_average, format_number
 from lib.portfolio.stores import HeldPosition
 from lib.units import format_money
 
@@ -21,6 +21,10 @@ FOLLOWS = {
         "What is done: the flow close-position sells it now; a message of its own says what it got, or why it could "
         "not."
     ),
+}
+THEN = {
+    ExitPolicy.APPROVE: "open that run, press Resume, and approve or reject; or sell by hand on the exchange.",
+    ExitPolicy.EXIT: "nothing, unless that message says that it could not be sold; then sell by hand on the exchange.",
 }
 
 
@@ -36,11 +40,12 @@ def render_alert(kind: AlarmKind, held: HeldPosition, now: datetime, policy: Exi
         AlarmKind.TAKE_PROFIT: _tell_take_profit,
         AlarmKind.STALE_PRICE: _tell_stale_price,
     }[kind](held, alarm, now)
+    todo = f"What to do: {THEN.get(policy, advice)}"
     return Message(
         type=MessageType.OPERATIONS if kind is AlarmKind.STALE_PRICE else MessageType.STOP_LOSS,
         severity=Severity.WARNING if kind is AlarmKind.TAKE_PROFIT else Severity.URGENT,
         title=title,
-        body="\n".join(line for line in (facts, _describe(held), FOLLOWS.get(policy), f"What to do: {advice}") if line),
+        body="\n".join(line for line in (facts, _describe(held), FOLLOWS.get(policy), todo) if line),
         deduplication_key=f"{kind}:{held.account}:{held.symbol}:{held.position.opened_by}:{alarm.alerts}:{now:%Y%m%dT%H%M%S}",
         created_at=now,
     )
@@ -94,7 +99,7 @@ def _describe(held: HeldPosition) -> str:
     there = "" if held.is_covered else f" (the account holds only {_number(held.balance)})"
     text = (
         f"Quantity {format_number(held.position.quantity)} {base}{there}, "
-        f"average cost {_number(held.position.average_cost)}, "
+        f"average cost {format_average(held.position.average_cost)}, "
         f"stop loss {_number(held.stop_loss)}, take profit {_number(held.take_profit)}"
     )
     if held.valuation is None:

@@ -34,3 +34,13 @@ def format_number(number: Decimal) -> str:
     """
     text = f"{number:,f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def format_average(price: Decimal) -> str:
+    """Render a price that was worked out, as an average cost: with cents from 100 on, else with four digits.
+
+    >>> format_average(Decimal("152399.29199934")), format_average(Decimal("0.0123456"))
+    ('152,399.29', '0.01235')
+    """
+    decimals = 2 if abs(price) >= 100 or not price else max(2, 3 - price.adjusted())
+    return format_number(round(price, decimals))

@@ -12,7 +12,7 @@ from lib.notifications.texts import compose
 from lib.portfolio.accounts import Account, AccountKind
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition, PortfolioStore
-from lib.results import Item, Status
+from lib.results import Item, Status, render_count
 
 PLAY_MONEY = "simulator"
 WHY_GONE = "is not in the settings: nothing watches its stops"
@@ -82,7 +82,7 @@ def write_unwatched(
         f"Nothing imports its fills and nothing watches its stop losses.\nWhat to do: {remedy}"
     )
     severity = Severity.URGENT if account.kind is AccountKind.LIVE else Severity.WARNING
-    headline = f"Not watched: {account.name} ({len(held)} open positions)"
+    headline = f"Not watched: {account.name} ({render_count(len(held), 'open positions')})"
     return compose(
         MessageType.OPERATIONS, severity, headline, body, key=f"unwatched:{account.name}:{at:%Y-%m-%d}", at=at
     )

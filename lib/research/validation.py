@@ -242,6 +242,6 @@ def _advise(name: str, *, is_active: bool) -> str:
     run = f"run set-strategy-state with strategy {name} and state"
     if is_active:
         after = f"{name} gives no signals from now on; nothing steps in for it."
-        return f"{after} What to do: nothing, or {run} pinned to use it all the same."
+        return f"{after}\nWhat to do: nothing, or {run} pinned to use it all the same."
     after = "It goes on giving signals because it is pinned."
-    return f"{after} What to do: {run} disabled, or active to let validation decide."
+    return f"{after}\nWhat to do: {run} disabled, or active to let validation decide."

@@ -64,6 +64,7 @@ def write_risk(
         "\n".join(lines),
         key=f"{state.account}:{alarm.alerts}:{step}",
         at=now,
+        is_over=step is AlarmStep.END,
     )
 
 

@@ -132,10 +132,11 @@ def write_missed(missed: Sequence[Missed], at: datetime) -> Message:
 
 def describe_missed(missed: Missed, at: datetime) -> str:
     """Say at which candle it began, how long ago that closed, and why people were not told."""
-    age = (at - missed.key.opened_at - width_of(missed.key.timeframe)) // timedelta(minutes=1)
+    minutes = (at - missed.key.opened_at - width_of(missed.key.timeframe)) // timedelta(minutes=1)
+    age = f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
     return (
         f"missed, began at the candle of {missed.key.opened_at:%Y-%m-%d %H:%M} UTC (close "
-        f"{format_number(missed.price)}), which closed {age} min ago: {missed.why}."
+        f"{format_number(missed.price)}), which closed {age} ago: {missed.why}."
     )
 
 

@@ -41,7 +41,7 @@ def write_signal(
         *(f"{size.account}: {'buy ' if size.quantity else 'no buy. '}{size.detail}" for size in sizes),
         *_describe_unsized(unsized),
         *_describe_others(others),
-        _describe_remedy(key),
+        _describe_remedy(key, sizes, unsized),
     )
     return compose(
         MessageType.SIGNAL,
@@ -74,7 +74,7 @@ def write_digest(
         *(_describe_buy(buy, sizes[buy.key]) for buy in buys),
         *_describe_unsized(unsized),
         "Each is sized as if it were the only one, so no account can buy all of them; the strongest come first.",
-        _describe_remedy(key, "<one of these>"),
+        _describe_remedy(key, [size for each in sizes.values() for size in each], unsized, "<one of these>"),
     )
     return compose(
         MessageType.SIGNAL,
@@ -119,13 +119,19 @@ def _describe_age(key: SignalKey, at: datetime) -> str:
     return f" The candle closed {age // timedelta(minutes=1)} min ago: look at the price before you buy."
 
 
-def _describe_remedy(key: SignalKey, symbol: str | None = None) -> str:
+def _describe_remedy(
+    key: SignalKey, sizes: Sequence[SignalSize], unsized: Sequence[str], symbol: str | None = None
+) -> str:
+    able = {size.account for size in sizes if size.quantity}
+    valid = f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes."
+    if sizes and not able and not unsized:
+        return f"What to do: nothing, unless you mend what keeps the accounts from buying. {valid}"
+    account = next(iter(able)) if len(able) == 1 and not unsized else "…"
     return (
-        f"What to do: if you agree, run the flow open-position with account=…, symbol={symbol or key.symbol}, "
+        f"What to do: if you agree, run the flow open-position with account={account}, symbol={symbol or key.symbol}, "
         f"strategy={key.strategy}, timeframe={key.timeframe}, execute=true; it buys the quantity above and sets both "
         "limits (without execute it only shows what it would send). Or buy by hand on the exchange, then set both "
-        "limits with the flow set-stop-loss. "
-        f"Valid until {calc_valid_until(key):%Y-%m-%d %H:%M} UTC, when the next candle closes."
+        f"limits with the flow set-stop-loss. {valid}"
     )
 
 

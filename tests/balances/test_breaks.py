@@ -53,7 +53,7 @@ async def test_a_break_that_is_gone_is_told_as_resolved(desk: Desk) -> None:
     desk.move("SOL", "2", told=False)
     result = await desk.sync(minutes=15)
     assert (result.status, result.breaks) == (Status.OK, ())
-    assert desk.titles()[1:] == ["⚠️ Break resolved: SOL (demo)"]
+    assert desk.titles()[1:] == ["✅ Break resolved: SOL (demo)"]
     (row,) = desk.breaks()
     assert (row.state, row.closed_at) == ("resolved", MORNING + timedelta(minutes=50))
     assert desk.last().day_pnl == 0

@@ -180,8 +180,8 @@ async def test_a_key_that_may_not_read_deposits_makes_a_break_of_one_and_not_a_p
     assert (result.status, result.breaks) == (Status.OK, ())
     assert chain.last().day_flows == 2500
     assert [row[0] for row in chain.query("SELECT title FROM notifications ORDER BY 1")] == [
-        "⚠️ Break resolved: USDT (demo)",
         "⚠️ Break: USDT is not what the ledger expects (demo)",
+        "✅ Break resolved: USDT (demo)",
     ]
 
 

@@ -99,7 +99,7 @@ def test_every_expectation_of_the_demo_holds_and_no_secret_is_shown(demo: Demo) 
         "🚀 BUY ",
         "4 HIGH risk detected",
         "⚠️ HIGH risk: exposure 9",
-        "⚠️ Risk is no longer HIGH: LOW (demo)",
+        "✅ Risk is no longer HIGH: LOW (demo)",
     ):
         assert word in shown
     assert "✗" not in shown

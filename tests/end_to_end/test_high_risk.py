@@ -119,7 +119,7 @@ async def test_a_position_bought_too_large_is_told_once_and_once_that_it_is_over
     await owner.sell(["SOL/USDT"])
     over = await analyze()
     assert "1 LOW risk" in (await read_run(id_of(over))).name  # what is below the exchange's steps stays
-    assert [text.splitlines()[0] for text in world.webhooks.contents[1:]] == ["⚠️ Risk is no longer HIGH: LOW (demo)"]
+    assert [text.splitlines()[0] for text in world.webhooks.contents[1:]] == ["✅ Risk is no longer HIGH: LOW (demo)"]
     await analyze()
     assert len(world.webhooks.messages) == 2
     assert len(world.query("SELECT * FROM risk_snapshots")) == 5
@@ -141,7 +141,7 @@ async def test_too_much_bought_in_all_is_told_with_the_exposure(owner: Owner, mo
     await owner.sell(["BTC/USDT"])
     await analyze()
     assert [text.splitlines()[0] for text in owner.world.webhooks.contents[1:]] == [
-        "⚠️ Risk is no longer HIGH: MEDIUM (demo)"
+        "✅ Risk is no longer HIGH: MEDIUM (demo)"
     ]
 
 

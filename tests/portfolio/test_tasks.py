@@ -57,7 +57,7 @@ async def test_trouble_with_accounts_that_nobody_watches_costs_no_stop_loss_chec
     [item] = result.failed
     assert (item.name, item.detail) == (
         "unwatched accounts",
-        "unexpected RuntimeError: cannot record ⚠️ Not watched: gone (1 open positions)",
+        "unexpected RuntimeError: cannot record ⚠️ Not watched: gone (1 open position)",
     )
     assert [message.title for message in desk.messages()] == ["🛑 Stop loss triggered: SOL/USDT (demo)"]
 
@@ -69,7 +69,7 @@ async def test_an_account_left_behind_is_told_though_no_check_could_be_made(desk
         with pytest.raises(AllItemsFailed, match="demo SOL/USDT"):
             await portfolio.check_stop_loss(platform)
     titles = [message.title for message in desk.messages()]
-    assert titles == ["⚠️ No fresh price: SOL/USDT (demo)", "⚠️ Not watched: gone (1 open positions)"]
+    assert titles == ["⚠️ No fresh price: SOL/USDT (demo)", "⚠️ Not watched: gone (1 open position)"]
 
 
 async def test_a_slow_account_makes_no_price_of_another_one_old(desk: Desk) -> None:

@@ -148,7 +148,7 @@ def test_people_are_told_when_it_is_over(desk: Desk) -> None:
     desk.analyze(high(desk))
     result = half_an_hour_later(desk, calm)
     message = desk.messages()[1]
-    assert message.title == "⚠️ Risk is no longer HIGH: LOW (demo)"
+    assert message.title == "✅ Risk is no longer HIGH: LOW (demo)"
     assert message.severity == "warning"
     assert "It had been HIGH since 2024-10-04 00:00 UTC." in message.body
     assert result.items[0].detail == "LOW; people are told that it is over"
@@ -159,7 +159,7 @@ def test_people_are_told_when_it_is_over(desk: Desk) -> None:
 def test_the_next_time_it_becomes_high_is_told_at_once(desk: Desk) -> None:
     for state in (high, calm, high, calm):
         half_an_hour_later(desk, state)
-    assert [title[:24] for title in desk.titles()] == ["⚠️ HIGH risk: exposure 8", "⚠️ Risk is no longer HIG"] * 2
+    assert [title[:24] for title in desk.titles()] == ["⚠️ HIGH risk: exposure 8", "✅ Risk is no longer HIGH"] * 2
 
 
 def test_a_number_that_moves_around_its_limit_calls_nobody_again(desk: Desk) -> None:
@@ -236,7 +236,7 @@ def test_a_clock_that_was_ahead_does_not_silence_the_alarm(desk: Desk) -> None:
     desk.analyze(high(desk))
     assert len(desk.messages()) == 2
     half_an_hour_later(desk, calm)
-    assert desk.titles()[2] == "⚠️ Risk is no longer HIGH: LOW (demo)"
+    assert desk.titles()[2] == "✅ Risk is no longer HIGH: LOW (demo)"
 
 
 def test_the_snapshot_holds_what_was_measured(desk: Desk) -> None:

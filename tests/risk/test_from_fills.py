@@ -48,7 +48,7 @@ async def test_buying_too_much_is_told_and_selling_it_is_the_all_clear(trading_d
     assert (await run(trading_desk, options)).counts["alerts"] == 1
     assert [message.title for message in trading_desk.messages()] == [
         "⚠️ HIGH risk: SOL/USDT 30.00 % of equity is above 20 % (demo)",
-        "⚠️ Risk is no longer HIGH: LOW (demo)",
+        "✅ Risk is no longer HIGH: LOW (demo)",
     ]
 
 

@@ -39,7 +39,7 @@ def test_when_it_falls_before_the_next_run_the_next_transition_is_still_told(kil
         killed.analyze(state, minutes=10)
     assert [title.split(":")[0] for title in killed.titles()] == [
         "⚠️ HIGH risk",
-        "⚠️ Risk is no longer HIGH",
+        "✅ Risk is no longer HIGH",
         "⚠️ HIGH risk",
     ]
 

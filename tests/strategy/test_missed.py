@@ -85,7 +85,7 @@ def test_an_entry_that_began_in_an_outage_is_told_as_missed_and_is_no_buy(desk: 
     assert result.counts == {"new signals": 3, "buys": 0, "alerts": 0, "missed buys": 1}
     missed = item(result, "SOL/USDT breakout")
     assert missed.status is Status.PARTIAL
-    assert "began at the candle of 2026-03-02 12:00 UTC (close 106), which closed 120 min ago" in missed.detail
+    assert "began at the candle of 2026-03-02 12:00 UTC (close 106), which closed 2 h ago" in missed.detail
     assert "no run decided on it before the next candle closed" in missed.detail
     (message,) = desk.messages()
     assert (message.title, message.severity) == ("🚀 Missed: BUY of SOL/USDT (breakout 1h)", "info")
