@@ -12,44 +12,25 @@ from typing import Any
 
 from prefect import Task, runtime
 from prefect.artifacts import acreate_markdown_artifact
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 from prefect.utilities.urls import url_for
 from prefect_sqlalchemy import SqlAlchemyConnector
 
+from flows.retrying import DATABASE_BLOCK, RETRY, RETRY_SECONDS, may_succeed_later
 from flows.showing import rename_run
 from lib.adapters.database.engine import ENGINE_OPTIONS
-from lib.errors import AllItemsFailed, DataError, OperatorError, RetryableError, TimeSpent
+from lib.errors import RetryableError
 from lib.notifications.links import link_messages
 from lib.platform import Platform
 from lib.reporting.chain import Outcome, calc_chain_status, render_chain, render_headline
 from lib.results import Status, TaskResult
 from lib.wiring import open_platform
 
-DATABASE_BLOCK = "fks-database"
+__all__ = ["DATABASE_BLOCK", "RETRY", "RETRY_SECONDS", "may_succeed_later"]  # of `flows.retrying`, under this name too
 logger = logging.getLogger("lib.flows")
 _platform: ContextVar[Platform | None] = ContextVar("fks_platform", default=None)
-
-
-def may_succeed_later(task: Task[Any, Any], run: TaskRun, state: State[Any]) -> bool:  # noqa: ARG001 - Prefect's signature
-    """Tell whether a retry may help: not where a person must act, the data is wrong, or the time is spent."""
-    error = state.data
-    if isinstance(error, AllItemsFailed):
-        return error.retryable
-    return not isinstance(error, OperatorError | DataError | TimeSpent)
-
-
-# Seconds, because the next run comes in five minutes and a stop loss must not wait for a long retry.
-RETRY_SECONDS = (2, 8)
-RETRY: dict[str, Any] = {
-    "retries": len(RETRY_SECONDS),
-    "retry_delay_seconds": list(RETRY_SECONDS),
-    "retry_jitter_factor": 0.5,
-    "retry_condition_fn": may_succeed_later,
-    "cache_policy": NO_CACHE,
-}
 
 
 @asynccontextmanager

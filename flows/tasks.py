@@ -208,11 +208,19 @@ async def validate_strategies(strategy: str | None = None) -> State[Any]:
 
 @task(name="run_backtest", task_run_name="run_backtest", **support.RETRY)
 async def run_backtest(strategy: str | None = None, symbols: list[str] | None = None) -> State[Any]:
-    """Search the parameters of strategies on past candles, walking forward, and store the best as candidates."""
-    from lib.tasks import searching  # numba stays out of the five-minute chain
+    """Search the parameters of strategies on past candles, walking forward, and store the best as candidates.
+
+    Strategies and symbols are mapped over processes, or over a Dask cluster; the page shows what they found.
+    """
+    from flows import sweeping  # numba and matplotlib stay out of the five-minute chain
+    from lib.tasks import searching
 
     async with support.platform() as platform, showing.progress_artifact("backtest-progress") as show:
-        return support.conclude_task(await searching.run_backtest(platform, strategy, symbols, show))
+        work = sweeping.make_work(platform.settings)
+        result, pictures = await searching.run_backtest(platform, strategy, symbols, work, show)
+        for picture in pictures:
+            await showing.show_picture(f"search {picture.name.partition('.')[0]}", picture)
+        return support.conclude_task(result)
 
 
 @task(name="generate_report", task_run_name="generate_report", **support.RETRY)

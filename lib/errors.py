@@ -14,6 +14,7 @@
     │   ├── ArchiveUnavailable    the archive's folder does not answer now
     │   ├── ArchiveBusy           another run archives or restores now
     │   ├── ArchiveConflict       rows changed while they were archived: nothing of them was deleted
+    │   ├── WorkersUnavailable    processes of a search died, or its cluster does not answer
     │   └── DatabaseUnavailable   connection refused or lost
     ├── OperatorError             a person must act; retrying cannot help
     │   ├── SettingsError         a setting is missing, misspelt or contradictory
@@ -95,6 +96,10 @@ class ArchiveBusy(RetryableError):
 
 class ArchiveConflict(RetryableError):
     """Rows changed between the writing of their file and their deletion; they are still in the database."""
+
+
+class WorkersUnavailable(RetryableError):
+    """The processes that work for a search died, or the cluster that should does not answer; nothing was stored."""
 
 
 class DatabaseUnavailable(RetryableError):

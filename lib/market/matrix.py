@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -51,6 +51,16 @@ class CandleHistory(Protocol):
 
     def load_matrix(self, symbols: Sequence[str], timeframe: str, start: datetime, end: datetime) -> CandleMatrix:
         """Return the stored candles that open in [start, end); a row of NaN for a symbol without any.
+
+        Raises:
+            DatabaseUnavailable: The connection is refused or lost.
+        """
+        ...
+
+    def load_starts(
+        self, symbols: Sequence[str], timeframe: str, start: datetime, end: datetime
+    ) -> Mapping[str, datetime]:
+        """Return the first stored candle of each symbol in [start, end); a symbol without any is absent.
 
         Raises:
             DatabaseUnavailable: The connection is refused or lost.

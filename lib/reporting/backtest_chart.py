@@ -42,12 +42,12 @@ def draw_backtest(done: Backtest, most_prices: int = MOST_PRICES) -> bytes:
     _draw_equity(axes[0], done)
     _draw_drawdown(axes[1], done)
     for row, (axis, symbol) in enumerate(zip(axes[2:], symbols, strict=True)):
-        _draw_price(axis, symbol, row, done)
+        draw_price(axis, symbol, row, done)
     for axis in axes:
-        _tidy(axis)
+        tidy(axis)
     for axis in (axes[0], *axes[2:]):
         axis.yaxis.set_major_formatter(lambda value, _: format_float(value))
-    _label_time(axes[-1])
+    label_time(axes[-1])
     buffer = BytesIO()
     figure.savefig(buffer, format="png")
     return buffer.getvalue()
@@ -87,7 +87,8 @@ def _draw_drawdown(axis: Axes, done: Backtest) -> None:
     axis.set_title(f"Drawdown, % (deepest {falls.min():.1f})", loc="left", fontsize=13, fontweight="bold", color=INK)
 
 
-def _draw_price(axis: Axes, symbol: str, row: int, done: Backtest) -> None:
+def draw_price(axis: Axes, symbol: str, row: int, done: Backtest) -> None:
+    """Draw the prices of one symbol with its trades."""
     candles, trades = done.candles, done.simulation.trades
     _plot(axis, candles.opened_at, candles.close[row], PRICE, symbol)
     _draw_trades(axis, candles.opened_at, trades, trades.row == row)
@@ -109,7 +110,8 @@ def _plot(axis: Axes, opened_at: Instants, values: Series, colour: str, name: st
     axis.plot(opened_at[places], values[places], color=colour, linewidth=1.1, label=name)
 
 
-def _label_time(axis: Axes) -> None:
+def label_time(axis: Axes) -> None:
+    """Let the axis say days, months and years as there is room for."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 
     locator = AutoDateLocator(minticks=4, maxticks=10)  # type: ignore[no-untyped-call]  # matplotlib has none
@@ -117,7 +119,8 @@ def _label_time(axis: Axes) -> None:
     axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]  # as above
 
 
-def _tidy(axis: Axes) -> None:
+def tidy(axis: Axes) -> None:
+    """Take away what is no data."""
     axis.grid(color=FAINT, linewidth=0.7)
     axis.set_axisbelow(True)
     axis.margins(x=0.01)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from random import Random
@@ -10,16 +9,13 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from lib.errors import DataError
-from lib.market.matrix import CandleMatrix, FloatMatrix
-from lib.performance.measures import Measures, measure
-from lib.research.overfitting import calc_deflated_sharpe, calc_overfitting, calc_sharpes
-from lib.research.rules import TradingRules
-from lib.research.sweep import sweep
+from lib.market.matrix import FloatMatrix
+from lib.performance.measures import DAYS_A_YEAR, Measures
+from lib.research.overfitting import calc_sharpes
 from lib.strategy.strategy import Strategy
 
 Floats = NDArray[np.float64]
-Show = Callable[[int, int, str], None]
+YEAR = np.sqrt(DAYS_A_YEAR)  # times the Sharpe ratio of a day is that of a year
 
 
 @dataclass(frozen=True)
@@ -45,6 +41,49 @@ class SearchPlan:
 
 
 @dataclass(frozen=True)
+class Walk:
+    """What choosing on one window and trading on the days after it came to, window after window.
+
+    Attributes:
+        chosen: The place of the best of each training window.
+        train: A year's Sharpe ratio of each combination on each training window, shape (windows, tried); NaN where
+            there is none.
+        test: The same on the days after it.
+        returns: Daily, of what was chosen, on the days after each training window.
+    """
+
+    chosen: tuple[int, ...]
+    train: FloatMatrix = field(repr=False)
+    test: FloatMatrix = field(repr=False)
+    returns: Floats = field(repr=False)
+
+
+@dataclass(frozen=True)
+class SymbolOutcome:
+    """What a search came to on one symbol.
+
+    Attributes:
+        symbol: Which.
+        sharpe: A year's, out of sample; None where there is none.
+        total_return: Out of sample, ratio.
+        in_force_sharpe: Of the parameters in force on those same days.
+        in_force_return: Of them too.
+        best_return: Of the best combination, over all days.
+        best_drawdown: Of it; at or below zero.
+        best_trades: Of it.
+    """
+
+    symbol: str
+    sharpe: float | None
+    total_return: float
+    in_force_sharpe: float | None
+    in_force_return: float
+    best_return: float
+    best_drawdown: float
+    best_trades: int
+
+
+@dataclass(frozen=True)
 class Search:
     """What a search found.
 
@@ -59,6 +98,10 @@ class Search:
         overfitting: How often the best of half the days is in the lower half of the others.
         trades: Of the best, over all days and symbols.
         sharpes: A year's, of each combination over the newest training days; NaN where there is none.
+        walk: The windows behind `out_of_sample`.
+        symbols: What it came to on each.
+        best_returns: Daily, of the best, over all days.
+        in_force_returns: Daily, of the parameters in force, over all days.
     """
 
     tried: tuple[Strategy, ...]
@@ -71,59 +114,10 @@ class Search:
     overfitting: float | None
     trades: int
     sharpes: Floats = field(repr=False)
-
-
-def search(
-    in_force: Strategy,
-    candles: CandleMatrix,
-    symbols: Sequence[str],
-    first: int,
-    rules: TradingRules,
-    plan: SearchPlan,
-    show: Show,
-) -> Search:
-    """Try parameters on every symbol, and choose by the Sharpe ratio of the mean daily return of all symbols.
-
-    Each combination is traded once over all days; as nothing looks ahead, what it did on the days of a window does not
-    depend on those after it.
-
-    Args:
-        in_force: The parameters that signals are given by.
-        candles: Whole UTC days from `first` on, with the bars before it that strategies look back.
-        symbols: Each has an account of its own, of equal weight.
-        first: Bar with which the days begin.
-        rules: Costs and sizes.
-        plan: How much is tried.
-        show: Told ``(done, total, what)``.
-
-    Raises:
-        DataError: Too few days for one training and one test window.
-    """
-    tried = choose_parameters(in_force, plan.combinations, plan.seed)
-    returns, trades = _try_all(tried, candles, symbols, first, rules, show)
-    days = returns.shape[1]
-    if days < plan.least_days:
-        raise DataError(
-            f"{in_force.name}: expected at least {plan.least_days} days ({plan.train_days} to choose on, "
-            f"{plan.test_days} to judge, and the last one), was {days}. Fetch more with backfill_market_data."
-        )
-    past = returns[:, :-1]
-    training = past[:, -plan.train_days :]
-    sharpes = calc_sharpes(training)
-    best = _choose(sharpes)
-    after, chosen = walk_forward(past, plan)
-    return Search(
-        tried=tried,
-        best=best,
-        train=measure(training[best]),
-        out_of_sample=measure(after),
-        in_force=measure(past[0, plan.train_days : plan.train_days + len(chosen) * plan.test_days]),
-        previous_day_return=float(returns[best, -1]),
-        deflated_sharpe=calc_deflated_sharpe(training[best], sharpes),
-        overfitting=calc_overfitting(past),
-        trades=int(trades[best]),
-        sharpes=sharpes * np.sqrt(365),
-    )
+    walk: Walk = field(repr=False)
+    symbols: tuple[SymbolOutcome, ...] = field(repr=False)
+    best_returns: Floats = field(repr=False)
+    in_force_returns: Floats = field(repr=False)
 
 
 def choose_parameters(in_force: Strategy, count: int, seed: int) -> tuple[Strategy, ...]:
@@ -145,41 +139,27 @@ def choose_parameters(in_force: Strategy, count: int, seed: int) -> tuple[Strate
     return tuple(dict.fromkeys(found))[: max(count, 1)]
 
 
-def walk_forward(returns: FloatMatrix, plan: SearchPlan) -> tuple[Floats, list[int]]:
-    """Return the returns of the days after each training window by what was best in it, and which that was.
+def walk_forward(returns: FloatMatrix, plan: SearchPlan) -> Walk:
+    """Choose the best of each training window and follow it on the days after.
 
     The last days that are fewer than a test window are left out.
+
+    Args:
+        returns: Daily, of each combination, shape (tried, days); days for one window at least.
+        plan: How long the windows are.
     """
-    parts, chosen = [], []
+    parts, chosen, train, test = [], [], [], []
     for begin in range(0, returns.shape[1] - plan.train_days - plan.test_days + 1, plan.test_days):
         split = begin + plan.train_days
-        best = _choose(calc_sharpes(returns[:, begin:split]))
-        chosen.append(best)
-        parts.append(returns[best, split : split + plan.test_days])
-    return np.concatenate(parts), chosen
+        before, after = returns[:, begin:split], returns[:, split : split + plan.test_days]
+        sharpes = calc_sharpes(before)
+        train.append(sharpes)
+        test.append(calc_sharpes(after))
+        chosen.append(choose_best(sharpes))
+        parts.append(after[chosen[-1]])
+    return Walk(tuple(chosen), np.array(train) * YEAR, np.array(test) * YEAR, np.concatenate(parts))
 
 
-def _choose(sharpes: Floats) -> int:
+def choose_best(sharpes: Floats) -> int:
     """Return the place of the highest; the first one, in force, where none traded."""
     return int(np.argmax(np.where(np.isfinite(sharpes), sharpes, -np.inf)))
-
-
-def _try_all(
-    tried: Sequence[Strategy],
-    candles: CandleMatrix,
-    symbols: Sequence[str],
-    first: int,
-    rules: TradingRules,
-    show: Show,
-) -> tuple[FloatMatrix, NDArray[np.int64]]:
-    """Return the mean daily returns of all symbols, shape (tried, days), and the trades of all, shape (tried,)."""
-    total: FloatMatrix | None = None
-    trades = np.zeros(len(tried), np.int64)
-    for number, symbol in enumerate(symbols):
-        show(number, len(symbols), f"{tried[0].name} on {symbol}")
-        found = sweep(tried, candles, symbol, first, rules)
-        total = found.daily_returns if total is None else total + found.daily_returns
-        trades += found.trades
-    if total is None:
-        raise DataError("Expected at least one symbol to search on, was none.")
-    return total / len(symbols), trades

@@ -3,116 +3,147 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 
-import numpy as np
-
-from lib.errors import DataError
-from lib.indicators.work import to_aware
-from lib.market.matrix import CandleMatrix
+from lib.code_version import find_code_version
+from lib.errors import FksError
+from lib.market.matrix import CandleHistory
 from lib.market.timeframes import floor_to_timeframe, width_of
+from lib.notifications.messages import Attachment
 from lib.platform import Platform
-from lib.ports import Clock
+from lib.reporting.search_page import MEDIA_TYPE, Night, choose_examples, draw_chapters, name_scope, save_page
 from lib.research import searching, validation
-from lib.research.deciding import decide
-from lib.research.look_ahead import Show, check_no_look_ahead
+from lib.research.backtest import Backtest, backtest
+from lib.research.look_ahead import Show
+from lib.research.planning import Assignment, Stock, assign
 from lib.research.rules import TradingRules
-from lib.research.search import SearchPlan, search
-from lib.research.searching import Searched, SearchResult
+from lib.research.search import SearchPlan
+from lib.research.searching import Searched, SearchResult, Work
+from lib.results import Item, Status, extend, failed_item
 from lib.settings import Settings
 from lib.strategy.roster import register_strategies
 from lib.strategy.stores import StoredStrategy
-from lib.strategy.strategy import Strategy
-from lib.tasks.research import Stores, make_rules, make_strategy
+from lib.tasks.research import SPARE, Stores, make_rules, make_strategy
+
+EXAMPLE = timedelta(days=90)  # of trades on prices: more could not be told apart
+logger = logging.getLogger(__name__)
 
 
 async def run_backtest(
-    platform: Platform, strategy: str | None, symbols: Sequence[str] | None, show: Show
-) -> SearchResult:
-    """Search the parameters of strategies on all stored whole days, and keep candidates.
+    platform: Platform, strategy: str | None, symbols: Sequence[str] | None, work: Work, show: Show
+) -> tuple[SearchResult, tuple[Attachment, ...]]:
+    """Search the parameters of strategies on all stored whole days, keep candidates, and write the night's page.
 
     Args:
         platform: The parts.
         strategy: Only this one; None means all of the code, disabled ones too.
         symbols: None means all that are kept.
+        work: Works cells out.
         show: Told ``(done, total, what)``.
+
+    Returns:
+        What was found, and each strategy's curves as a picture.
 
     Raises:
         OperatorError: There is no such strategy.
+        AllItemsFailed: None could be searched.
     """
     settings, clock = platform.settings, platform.clock
     stores = Stores(platform.analysis.history, platform.analysis.strategies, platform.market)
-    plan = SearchPlan(
+    plan = plan_of(settings)
+    chosen = tuple(symbols or settings.symbols)
+
+    def search_all() -> tuple[SearchResult, tuple[Attachment, ...]]:
+        register_strategies(stores.strategies, clock.now())
+        stored = validation.choose_strategies(stores.strategies.load_strategies(), strategy)
+        rules = make_rules(stores, settings, chosen)
+        stock = take_stock(chosen, stores, settings, floor_to_timeframe(clock.now(), "1d"))
+        assignments, refused = _assign_all(stored, chosen, stock, rules, plan)
+        result, done = searching.run_backtest(
+            assignments=assignments,
+            refused=refused,
+            work=work,
+            store=stores.strategies,
+            plan=plan,
+            clock=clock,
+            show=show,
+        )
+        show(0, 1, "drawing the page")
+        examples, flaws = _find_examples(done, stock, stores.history, rules)
+        night = Night(done, plan, result, stock.timeframe, examples, name_scope(strategy, symbols))
+        return _publish(night, flaws, settings.home.expanduser().absolute() / "backtests")
+
+    return await asyncio.to_thread(search_all)
+
+
+def plan_of(settings: Settings) -> SearchPlan:
+    """Return how much the settings want to be tried."""
+    return SearchPlan(
         combinations=settings.search_combinations,
         seed=settings.search_seed,
         train_days=settings.search_train_days,
         test_days=settings.search_test_days,
     )
-    chosen = tuple(symbols or settings.symbols)
-
-    def work() -> SearchResult:
-        register_strategies(stores.strategies, clock.now())
-        rules = make_rules(stores, settings, chosen)
-        return searching.run_backtest(
-            strategy=strategy,
-            stored=validation.choose_strategies(stores.strategies.load_strategies(), strategy),
-            find=lambda one: search_one(one, chosen, stores, settings, clock, plan, rules, show),
-            store=stores.strategies,
-            plan=plan,
-            clock=clock,
-        )
-
-    return await asyncio.to_thread(work)
 
 
-def search_one(
-    one: StoredStrategy,
-    symbols: Sequence[str],
-    stores: Stores,
-    settings: Settings,
-    clock: Clock,
-    plan: SearchPlan,
-    rules: TradingRules,
-    show: Show,
-) -> Searched:
-    """Search one strategy on the whole UTC days for which every symbol that counts has candles.
-
-    A symbol whose history begins within the newest training and test window is left out.
-
-    Raises:
-        DataError: There are too few days.
-        StrategyRefused: The strategy's code or parameters cannot be used, or it looks ahead.
-    """
-    strategy = make_strategy(one.name, {}, one.parameters)
+def take_stock(symbols: Sequence[str], stores: Stores, settings: Settings, end: datetime) -> Stock:
+    """Return which candles there are up to the end of a day, of these symbols and of all that are kept."""
     timeframe = settings.signal_timeframe
-    width, day = width_of(timeframe), timedelta(days=1)
-    end = floor_to_timeframe(clock.now(), "1d")
-    universe = list(dict.fromkeys([*symbols, *(settings.symbols if strategy.reads_market else ())]))
-    lookback = timedelta(days=-(-longest_lookback(strategy) * width // day))
+    market = tuple(dict.fromkeys((*symbols, *settings.symbols)))
     begin = end - timedelta(days=settings.history_days[timeframe])
-    candles = stores.history.load_matrix(universe, timeframe, begin, end)
-    starts = {symbol: _find_start(candles, symbol) for symbol in symbols}
-    latest = end - plan.least_days * day - lookback
-    counted = tuple(symbol for symbol, at in starts.items() if at is not None and at <= latest)
-    if not counted:
-        raise DataError(
-            f"No symbol has {plan.least_days} days of {timeframe} candles and {lookback.days} before them, so "
-            f"{one.name} cannot be searched. Raise FKS_HISTORY_DAYS, or wait for the history."
-        )
-    oldest = max(at for symbol in counted if (at := starts[symbol]) is not None)
-    start = floor_to_timeframe(oldest + lookback + day - width, "1d")
-    check_no_look_ahead(strategy, candles, decide(strategy, candles))
-    first = int((start - begin) // width)
-    return Searched(search(strategy, candles, counted, first, rules, plan, show), counted, start, end)
+    starts = stores.history.load_starts(market, timeframe, begin, end)
+    return Stock(timeframe, market, starts, begin, end)
 
 
-def longest_lookback(strategy: Strategy) -> int:
-    """Return how many candles any parameters of the search space look back at most."""
-    space = strategy.calc_search_space()
-    return type(strategy).model_validate({name: values[-1] for name, values in space.items()}).lookback
+def _assign_all(
+    stored: Sequence[StoredStrategy],
+    symbols: Sequence[str],
+    stock: Stock,
+    rules: TradingRules,
+    plan: SearchPlan,
+) -> tuple[list[Assignment], list[Item]]:
+    assignments, refused = [], []
+    for one in stored:
+        try:
+            strategy = make_strategy(one.name, {}, one.parameters)
+            assignments.append(assign(one, strategy, symbols, stock, rules, plan))
+        except FksError as error:  # counted as a failed item
+            logger.warning("Strategy %s cannot be searched: %s", one.name, error)
+            refused.append(failed_item(one.name, error))
+    return assignments, refused
 
 
-def _find_start(candles: CandleMatrix, symbol: str) -> datetime | None:
-    there = np.flatnonzero(np.isfinite(candles.close[candles.row_of(symbol)]))
-    return to_aware(candles.opened_at[there[0]]) if len(there) else None
+def _find_examples(
+    done: Sequence[Searched], stock: Stock, history: CandleHistory, rules: TradingRules
+) -> tuple[dict[str, tuple[Backtest, ...]], list[str]]:
+    """Trade what is best of each strategy on the recent days of two symbols: where it did best, and where worst."""
+    examples: dict[str, tuple[Backtest, ...]] = {}
+    flaws = []
+    for one in done:
+        best = one.search.tried[one.search.best]
+        start = stock.ends_at - EXAMPLE
+        begin = start - int(SPARE * best.lookback + 1) * width_of(stock.timeframe)
+        try:
+            tested = []
+            for symbol in choose_examples(one.search):
+                universe = stock.market if best.reads_market else (symbol,)
+                candles = history.load_matrix(universe, stock.timeframe, begin, stock.ends_at)
+                tested.append(backtest(best, candles, [symbol], start, rules))
+            examples[one.stored.name] = tuple(tested)
+        except FksError as error:  # counted as a flaw of the page
+            flaws.append(f"no trades of {one.stored.name} are shown: {error}")
+    return examples, flaws
+
+
+def _publish(night: Night, flaws: Sequence[str], folder: Path) -> tuple[SearchResult, tuple[Attachment, ...]]:
+    """Write the page, and return the curves for artifacts; what it lacks makes the result partial, candidates stay."""
+    chapters, not_drawn = draw_chapters(night)
+    path, not_written = save_page(night, chapters, folder, find_code_version())
+    items = [Item(name="page", status=Status.PARTIAL, detail=flaw) for flaw in (*flaws, *not_drawn, *not_written)]
+    result = extend(night.result, items).model_copy(update={"path": str(path) if path else None})
+    return result, tuple(
+        Attachment(f"{one.line.strategy}.webp", MEDIA_TYPE, one.pictures[0].content) for one in chapters if one.pictures
+    )

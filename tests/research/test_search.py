@@ -10,8 +10,9 @@ import pytest
 from lib.errors import DataError
 from lib.research.overfitting import calc_deflated_sharpe, calc_expected_best, calc_overfitting, calc_sharpes
 from lib.research.rules import TradingRules
-from lib.research.search import SearchPlan, choose_parameters, search, walk_forward
+from lib.research.search import SearchPlan, choose_parameters, walk_forward
 from lib.research.sweep import sweep
+from lib.research.tally import search
 from lib.strategy.registry import STRATEGIES
 from tests.strategy.worlds import make_walk
 
@@ -41,20 +42,23 @@ def test_what_was_best_before_is_judged_on_the_days_after() -> None:
     first = np.tile([0.02, 0.01], 5)
     second = np.tile([-0.01, 0.0], 5)
     returns = np.array([np.concatenate([first, second, second]), np.concatenate([second, first, first])])
-    after, chosen = walk_forward(returns, SearchPlan(train_days=10, test_days=10))
-    assert chosen == [0, 1]
-    np.testing.assert_array_equal(after, np.concatenate([second, first]))
+    walk = walk_forward(returns, SearchPlan(train_days=10, test_days=10))
+    assert walk.chosen == (0, 1)
+    np.testing.assert_array_equal(walk.returns, np.concatenate([second, first]))
+    year = 365**0.5
+    assert walk.train[0].tolist() == pytest.approx((calc_sharpes(np.array([first, second])) * year).tolist())
+    assert walk.test[0].tolist() == pytest.approx((calc_sharpes(np.array([second, first])) * year).tolist())
 
 
 def test_days_after_the_window_change_nothing_of_the_choice() -> None:
     draw = np.random.default_rng(1)
     returns = draw.normal(0, 0.01, (20, 100))
     plan = SearchPlan(train_days=40, test_days=20)
-    after, chosen = walk_forward(returns, plan)
+    walk = walk_forward(returns, plan)
     returns[:, 60:] = draw.normal(0, 0.01, (20, 40))
-    again, chosen_again = walk_forward(returns, plan)
-    assert chosen[0] == chosen_again[0]
-    np.testing.assert_array_equal(after[:20], again[:20])
+    again = walk_forward(returns, plan)
+    assert walk.chosen[0] == again.chosen[0]
+    np.testing.assert_array_equal(walk.returns[:20], again.returns[:20])
 
 
 def test_a_search_is_made_of_what_the_engine_says_of_each_symbol() -> None:
@@ -80,8 +84,28 @@ def test_a_search_is_made_of_what_the_engine_says_of_each_symbol() -> None:
     )
 
 
+def test_what_it_came_to_on_each_symbol_adds_up_to_what_it_came_to_on_all() -> None:
+    candles = make_walk(2, 24 * 90)
+    symbols, first, rules = ("S0/USDT", "S1/USDT"), 24 * 20, TradingRules()
+    found = search(BREAKOUT, candles, symbols, first, rules, PLAN, lambda *_: None)
+    for one in found.symbols:
+        tried = sweep(found.tried, candles, one.symbol, first, rules)
+        windows = [slice(30 + 10 * number, 40 + 10 * number) for number in range(3)]
+        followed = [tried.daily_returns[best, days] for best, days in zip(found.walk.chosen, windows, strict=True)]
+        after = np.concatenate(followed)
+        assert one.total_return == pytest.approx(np.prod(1 + after) - 1)
+        assert one.sharpe == pytest.approx(calc_sharpes(after[np.newaxis])[0] * 365**0.5)
+        in_force = tried.daily_returns[0, 30:60]
+        assert one.in_force_return == pytest.approx(np.prod(1 + in_force) - 1)
+        assert one.in_force_sharpe == pytest.approx(calc_sharpes(in_force[np.newaxis])[0] * 365**0.5)
+        place = found.best
+        assert (one.best_return, one.best_drawdown) == (tried.total_return[place], tried.max_drawdown[place])
+        assert one.best_trades == tried.trades[place]
+    assert sum(one.best_trades for one in found.symbols) == found.trades
+
+
 def test_too_few_days_are_refused_with_the_number_that_is_needed() -> None:
-    with pytest.raises(DataError, match=r"breakout: expected at least 41 days .* was 40"):
+    with pytest.raises(DataError, match=r"S0/USDT: expected at least 41 days .* was 40"):
         search(BREAKOUT, make_walk(1, 24 * 40), ["S0/USDT"], 0, TradingRules(), PLAN, lambda *_: None)
 
 

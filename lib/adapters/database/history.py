@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from io import BytesIO
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from lib.adapters.database.copying import POSTGRES_EPOCH, SIGNATURE, TRAILER
 from lib.adapters.database.engine import database_errors
@@ -24,6 +24,11 @@ WANTED_CANDLES = (
     # Ordered, and so asked once for each symbol by the key; joined plainly, the server may read the whole table.
     "LATERAL (SELECT * FROM candles WHERE candles.symbol = wanted.symbol AND timeframe = %(timeframe)s "
     "AND opened_at >= %(start)s AND opened_at < %(end)s ORDER BY opened_at) AS stored"
+)
+FIRST_CANDLES = text(
+    "SELECT wanted.symbol, first.opened_at FROM unnest(CAST(:symbols AS text[])) AS wanted (symbol), "
+    "LATERAL (SELECT opened_at FROM candles WHERE candles.symbol = wanted.symbol AND timeframe = :timeframe "
+    "AND opened_at >= :start AND opened_at < :end ORDER BY opened_at LIMIT 1) AS first"
 )
 VALUES = ("open", "high", "low", "close", "volume")
 
@@ -85,6 +90,18 @@ class DatabaseHistory:
         matrices = [grid.place(rows, instants, column, len(symbols)) for column in columns]
         return CandleMatrix(tuple(symbols), timeframe, grid.opened_at, *matrices)
 
+    def load_starts(
+        self, symbols: Sequence[str], timeframe: str, start: datetime, end: datetime
+    ) -> Mapping[str, datetime]:
+        """Return the first stored candle of each symbol in [start, end); a symbol without any is absent.
+
+        Raises:
+            DatabaseUnavailable: The connection is refused or lost.
+        """
+        wanted = {"symbols": list(symbols), "timeframe": timeframe, "start": start, "end": end}
+        with database_errors(f"reading the beginning of {timeframe} candles"), self.engine.connect() as connection:
+            return {row.symbol: row.opened_at for row in connection.execute(FIRST_CANDLES, wanted)}
+
 
 def copy_out(connection: Connection, query: str, parameters: dict[str, Any], letters: str) -> list[NDArray[Any]]:
     """Return the columns of a query's rows.
@@ -101,8 +118,8 @@ def copy_out(connection: Connection, query: str, parameters: dict[str, Any], let
     buffer = BytesIO()
     cursor: Any = connection.connection.cursor()  # psycopg2's own: SQLAlchemy's protocol does not know COPY
     with cursor:
-        text = cursor.mogrify(query, parameters).decode()
-        cursor.copy_expert(f"COPY ({text}) TO STDOUT (FORMAT binary)", buffer)
+        given = cursor.mogrify(query, parameters).decode()
+        cursor.copy_expert(f"COPY ({given}) TO STDOUT (FORMAT binary)", buffer)
     return _unpack(buffer.getbuffer(), letters)
 
 
