@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 from pydantic import Field, WithJsonSchema
 
-from flows import order_tasks, ordering, rebalancing, showing, support, tasks
+from flows import order_tasks, ordering, protection, rebalancing, showing, support, tasks
 from lib.balances.flows import FlowKind
 from lib.errors import AllItemsFailed, OperatorError
 from lib.execution.opening import OpeningWish
@@ -130,7 +130,28 @@ async def set_stop_loss(
             remove_stop_loss=remove_stop_loss,
             remove_take_profit=remove_take_profit,
         )
-        return await support.conclude_chain("set-stop-loss", set_stop_loss=done)
+        protected = {} if done.is_failed() else await protection.protect_changed(account)
+        return await support.conclude_chain("set-stop-loss", set_stop_loss=done, **protected)
+
+
+@flow(name="protect-positions", flow_run_name=showing.name_run)
+async def protect_positions(account: Words | None = None, again: bool = True) -> State[Any]:
+    """Bring protective orders up to date: for each position with a stop loss, one that rests on the exchange.
+
+    The chain starts this by itself when a position or a limit has changed, for accounts with protective_orders on.
+    Where that is off, what rests is cancelled. During a trading halt nothing is placed or cancelled.
+
+    Args:
+        account: The account's name, as in FKS_ACCOUNTS; empty means every account.
+        again: Place also what somebody has cancelled on the exchange, or what was refused within the hour. The chain
+            does not.
+    """
+    async with support.platform():
+        done = await support.attempt(protection.protect_positions, account or None, again=again)
+        sent = await support.attempt(tasks.send_notifications)
+        return protection.conclude_protection(
+            await support.conclude_chain("protect-positions", protect_positions=done, send_notifications=sent)
+        )
 
 
 @flow(name="paper-trade", flow_run_name=showing.name_run)

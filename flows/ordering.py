@@ -7,7 +7,7 @@ from typing import Any
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
-from flows import approval, order_tasks, support, tasks
+from flows import approval, order_tasks, protection, support, tasks
 from lib.execution.approval import ApprovalForm
 from lib.execution.ticket_report import OrderReview
 from lib.execution.tickets import Ticket
@@ -63,7 +63,7 @@ async def _execute(reviewed: State[Any]) -> dict[str, State[Any]]:
             return steps
     steps["place_order"] = await support.attempt(order_tasks.place_order, ticket.account, ticket.client_order_id)
     steps["update_positions"] = await support.attempt(tasks.update_positions, ticket.account)
-    return steps
+    return steps | await protection.protect_changed(ticket.account)
 
 
 async def _ask(review: OrderReview, ticket: Ticket) -> State[Any]:

@@ -11,7 +11,7 @@ from prefect.artifacts import acreate_markdown_artifact
 from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 
-from flows import approval, showing, support, tasks
+from flows import approval, protection, showing, support, tasks
 from flows.trading_halt import read_halt
 from lib.allocation.stores import Decision, StoredPlan
 from lib.errors import AllItemsFailed
@@ -49,6 +49,7 @@ async def _carry_out(review: ReviewResult) -> dict[str, State[Any]]:
             return steps
     steps["rebalance_portfolio"] = await support.attempt(rebalance_portfolio, plan.account, plan.plan_id)
     steps["update_positions"] = await support.attempt(tasks.update_positions, plan.account)
+    steps |= await protection.protect_changed(plan.account)
     steps["sync_account_balance"] = await support.attempt(tasks.sync_account_balance, plan.account)
     return steps
 

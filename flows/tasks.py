@@ -10,7 +10,7 @@ from typing import Any
 from prefect import runtime, task
 from prefect.client.schemas.objects import State
 
-from flows import exits, follow_up, history, server_figures, showing, support, trading_halt
+from flows import exits, follow_up, history, protection, server_figures, showing, support, trading_halt
 from lib.balances.flows import FlowKind
 from lib.errors import TimeSpent
 from lib.notifications.messages import MessageType
@@ -65,13 +65,14 @@ async def update_positions(account: str | None = None) -> State[Any]:
 async def check_stop_loss(account: str | None = None) -> State[Any]:
     """Compare each position's price with its stop loss and take profit, record alerts, and start what they want sold.
 
-    Exits are started also when a check failed: what an earlier run wanted sold is still to be sold.
+    Exits are started also when a check failed: what an earlier run wanted sold is still to be sold. So is the run that
+    brings protective orders up to date, where one is due.
     """
     async with support.platform() as platform:
         try:
             result = await portfolio.check_stop_loss(platform, account)
         finally:
-            started = await exits.start_exits(platform)
+            started = (*await exits.start_exits(platform), *await protection.start_protection(platform))
         return support.conclude_task(extend(result, started))
 
 

@@ -178,6 +178,11 @@ class Judgement:
     need: Need
     why: str
 
+    @property
+    def is_due(self) -> bool:
+        """Whether something is to be done."""
+        return self.need is not Need.NOTHING
+
 
 def judge(
     held: HeldPosition | None, known: Sequence[Guard], *, is_on: bool, now: datetime, again: bool = False

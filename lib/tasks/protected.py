@@ -13,7 +13,7 @@ from lib.execution.dealing import learn_unfinished
 from lib.execution.orders import OrderIntent
 from lib.execution.placing import Placing, PlacingRules, open_placing
 from lib.execution.protecting import release_protections
-from lib.execution.protection import Guard, Judgement, Need, count_locked, judge
+from lib.execution.protection import Guard, Judgement, count_locked, judge
 from lib.execution.protection_settling import settle_protections as settle
 from lib.platform import Platform
 from lib.portfolio.stores import HeldPosition
@@ -61,7 +61,7 @@ async def find_due(platform: Platform) -> list[str]:
     due = []
     for account in platform.accounts:
         judged = await judge_positions(platform, account)
-        if any(one.need is not Need.NOTHING for one in judged.values()):
+        if any(one.is_due for one in judged.values()):
             due.append(account)
     return due
 

@@ -65,7 +65,7 @@ async def protect_positions(
 async def _protect_account(platform: Platform, account: str, halted: Halted, *, again: bool) -> tuple[Item, ...]:
     name = f"{account} protections"
     judged = await judge_positions(platform, account, again=again)
-    due = [symbol for symbol, one in judged.items() if one.need is not Need.NOTHING]
+    due = [symbol for symbol, one in judged.items() if one.is_due]
     items = [
         Item(name=f"{account} {symbol}", status=Status.SKIPPED, detail=one.why)
         for symbol, one in judged.items()
