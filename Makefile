@@ -7,7 +7,7 @@ export PYTHONDONTWRITEBYTECODE :=
 # The certificates that this machine trusts, as for every other program on it.
 export UV_SYSTEM_CERTS := true
 
-.PHONY: run demo test lint types bench chaos dask lock clean
+.PHONY: run demo test lint types bench chaos dask audit lock clean
 
 run: $(VENV)/.runtime
 	@exec $(BIN)/fks up
@@ -38,6 +38,10 @@ chaos: $(VENV)/.dev
 # What the nightly search on a Dask cluster needs (FKS_DASK_ADDRESS), here and on its workers.
 dask: $(VENV)/.runtime
 	$(BIN)/uv pip install -q --python $(BIN)/python --require-hashes --compile-bytecode -r requirements-dask.txt
+
+# Known vulnerabilities of the pinned packages, by the advisories of osv.dev; needs the internet (CI skips it without).
+audit: $(VENV)/bin/uv
+	$(BIN)/uvx --from 'pip-audit>=2.9,<3' pip-audit --vulnerability-service osv --disable-pip --require-hashes -r requirements.txt
 
 # The pinned sets: names, versions and hashes, no download address.
 COMPILE := $(BIN)/uv pip compile -q pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
