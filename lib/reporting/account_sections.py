@@ -136,8 +136,8 @@ def show_positions(report: Report) -> Section:
     asset = report.scope.quote_asset
     rows = [_show_position(one, equity, asset) for one in report.positions[:MAX_POSITIONS]]
     if many:
-        headers.insert(0, "<account")
-        rows = [[one.account, *row] for one, row in zip(report.positions, rows, strict=False)]
+        headers.insert(1, "<account")
+        rows = [[row[0], one.account, *row[1:]] for one, row in zip(report.positions, rows, strict=False)]
     if not rows:
         return make_section("Positions", (), (), "No position is open.")
     more = len(report.positions) - MAX_POSITIONS
@@ -166,12 +166,15 @@ def _show_position(one: HeldPosition, equity: Decimal | None, asset: str) -> lis
 
 def show_orders(report: Report) -> Section:
     """The last orders that were filled."""
-    headers = ("<time (UTC)", "<side", "<symbol", ">quantity", ">price", ">amount", ">realized")
+    many = len(report.accounts) > 1
+    account = ["<account"] if many else []
+    headers = ["<time (UTC)", "<side", "<symbol", *account, ">quantity", ">price", ">amount", ">realized"]
     rows = [
         [
             format_instant(order.at),
             order.side.value,
             order.symbol,
+            *([order.account] if many else []),
             format_amount(order.quantity),
             format_price(order.price),
             format_value(order.notional),
@@ -204,7 +207,7 @@ def show_allocation(report: Report) -> Section:
     """Equity against its target: the buckets, then what is off."""
     allocation = report.allocation
     if allocation is None:
-        return make_section("Allocation", (), (), "There is no equity to split.")
+        return make_section("Allocation", (), (), "There is no equity to split, or what is held was not imported yet.")
     off = [one for one in allocation.assets if allocation.is_off(one)]
     shown = [one for one in allocation.buckets if one.value or one.target] + off
 

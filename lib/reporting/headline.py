@@ -85,7 +85,9 @@ def _show_risk(report: Report) -> Figure:
 def list_concerns(report: Report) -> list[str]:
     """Return what needs a person, the most pressing first; empty when nothing does."""
     concerns = [
-        f"Risk of {one.account} is HIGH: {', '.join(one.fired)}." for one in report.risks if one.level == "HIGH"
+        f"Risk of {one.account} is HIGH: {', '.join(one.fired)} (rebalance-portfolio, or close-position)."
+        for one in report.risks
+        if one.level == "HIGH"
     ]
     concerns += [f"Account {one.name} cannot be used: {one.refused}" for one in report.accounts if one.refused]
     without = [one.symbol for one in report.positions if one.stop_loss is None]
@@ -93,13 +95,16 @@ def list_concerns(report: Report) -> list[str]:
         concerns.append(f"No stop loss: {', '.join(without)} (set-stop-loss).")
     unpriced = [one.symbol for one in report.positions if one.valuation is None]
     if unpriced:
-        concerns.append(f"No price: {', '.join(unpriced)}.")
+        concerns.append(f"No price: {', '.join(unpriced)} (see update_positions in critical-path).")
     for one in report.accounts:
         if one.breaks:
             assets = ", ".join(each.asset for each in one.breaks)
             concerns.append(f"{one.name} differs from its ledger: {assets} (classify-break).")
         if one.is_stale(report.created_at) and one.balance is not None:
-            concerns.append(f"The last balance of {one.name} is of {one.balance.at:%Y-%m-%d %H:%M} UTC.")
+            at = f"{one.balance.at:%Y-%m-%d %H:%M} UTC"
+            concerns.append(
+                f"The last balance of {one.name} is of {at} (see sync_account_balance in signal-generation)."
+            )
     return [*concerns, *_list_platform_concerns(report)]
 
 
@@ -108,19 +113,20 @@ def _list_platform_concerns(report: Report) -> list[str]:
     failed = [one for one in group_troubles(report.history.troubled) if one.last.state not in MILD]
     if failed:
         named = ", ".join(f"{one.last.flow} {one.count}× {one.last.state.lower()}" for one in failed[:3])
-        concerns.append(f"Runs failed: {named}.")
+        concerns.append(f"Runs went wrong: {named} (What failed, at the end of the page, has why).")
     if report.history.error is not None:
-        concerns.append("The history of the runs could not be read.")
+        concerns.append("The history of the runs could not be read (does the Prefect server answer?).")
     behind = [
         one.timeframe for one in report.timeframes if len(find_behind(one, report.created_at)) * 2 > len(one.newest_at)
     ]
     if behind:
-        concerns.append(f"Candles are old: {', '.join(behind)}.")
+        concerns.append(f"Candles are old: {', '.join(behind)} (see sync_market_data in critical-path).")
     if report.strategies and all(one.state is StrategyState.DISABLED for one in report.strategies):
-        concerns.append("No strategy is active.")
+        concerns.append("No strategy is active (set-strategy-state).")
     if report.undelivered:
-        concerns.append(f"{render_count(len(report.undelivered), 'messages')} of the period reached nobody.")
+        count = render_count(len(report.undelivered), "messages")
+        concerns.append(f"{count} of the period reached nobody (`fks status` says why).")
     if report.allocation is not None and report.allocation.off:
         names = ", ".join(one.name for one in report.allocation.off[:4])
-        concerns.append(f"Allocation is off: {names}.")
+        concerns.append(f"Allocation is off: {names} (rebalance-portfolio proposes a plan).")
     return concerns

@@ -26,12 +26,15 @@ def write_report(report: Report, charts: Sequence[Attachment], page: Attachment 
         page: Its HTML file.
         key: The run's id, so that a retry says it once.
     """
-    title = f"{report.title}: {write_headline(report)}"
+    whose = f" ({report.scope.account})" if report.scope.account else ""
+    title = f"{report.title}{whose}: {write_headline(report)}"
     lines = [_tell_growth(report), *_tell_account(report)]
     if concerns := list_concerns(report):
         lines += ["", "Needs attention:", *(f"⚠️ {concern}" for concern in concerns[:MOST_CONCERNS])]
         if more := len(concerns) - MOST_CONCERNS:
-            lines += [f"and {more} more"] if more > 0 else []
+            lines += [f"and {more} more, in the page"] if more > 0 else []
+    else:
+        lines += ["Nothing needs attention."]
     if report.flaws:
         lines += ["", "Missing in this report:", *(f"• {flaw}" for flaw in report.flaws)]
     message = compose(
@@ -46,11 +49,14 @@ def write_report(report: Report, charts: Sequence[Attachment], page: Attachment 
 
 
 def _tell_growth(report: Report) -> str:
-    now, before = report.performance, report.previous
-    return (
-        f"Return {format_change(now.measures.total_return)}, holding BTC {format_change(now.benchmark_return)}; "
-        f"{report.kind.previous} {format_change(before.measures.total_return)}."
-    )
+    """Say the return, and beside it what is known to compare it with."""
+    now, before = report.performance.measures.total_return, report.previous.measures.total_return
+    if now is None:
+        return "Return: not known yet, as fewer than two balances of the period are stored."
+    held = report.performance.benchmark_return
+    known = ((f"{report.kind.previous}", before), ("holding BTC", held))
+    beside = ", ".join(f"{name} {format_change(change)}" for name, change in known if change is not None)
+    return f"Return {format_change(now)}{f' ({beside})' if beside else ''}."
 
 
 def _tell_account(report: Report) -> list[str]:

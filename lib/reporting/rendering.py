@@ -51,8 +51,8 @@ def list_sections(report: Report) -> list[Section]:
 def render_markdown(report: Report) -> str:
     """Render a report as Markdown, without its pictures."""
     parts = [f"#### {_name(report)}", f"**{write_headline(report)}**", _tell_terms(report)]
-    if concerns := list_concerns(report):
-        parts.append("\n".join(f"- ⚠️ {_escape(concern)}" for concern in concerns))
+    concerns = list_concerns(report)
+    parts.append("\n".join(f"- ⚠️ {_escape(concern)}" for concern in concerns) or "Nothing needs attention.")
     for section in list_sections(report):
         parts.append(f"##### {section.title}")
         if section.rows:

@@ -189,7 +189,7 @@ class Report:
 
     @property
     def title(self) -> str:
-        """``Daily report 2026-11-22``, with the account where it is of one of several."""
+        """``Daily report 2026-11-22``."""
         return f"{self.kind.capitalize()} report {self.period.words}"
 
     def with_flaws(self, *flaws: str) -> Report:

@@ -9,7 +9,7 @@ from math import nan
 import pytest
 
 from lib.errors import DataError
-from lib.reporting.curve_charts import draw_drawdown, draw_equity
+from lib.reporting.curve_charts import draw_drawdown, draw_equity, find_shifts
 from lib.reporting.report import Curve
 from tests.portfolio.samples import START
 
@@ -54,3 +54,9 @@ def test_one_balance_is_no_curve(points: int) -> None:
     short = Curve(curve(1).at[:points], (1.0,) * points, (1.0,) * points)
     with pytest.raises(DataError, match=f"two balances at least, was {points}"):
         draw_equity(short, "Equity")
+
+
+def test_the_names_of_lines_that_end_together_stand_above_each_other() -> None:
+    assert find_shifts([0, 10, 100]) == [0, 14, 0]
+    assert find_shifts([50, 50, 50]) == [0, 24, 48]
+    assert find_shifts([30, 0]) == [0, 0]

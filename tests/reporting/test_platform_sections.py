@@ -43,7 +43,7 @@ def test_candles_are_fresh_until_two_runs_went_by_without_the_newest(newsroom: N
     ]
     assert list_concerns(report) == []  # one symbol is its own matter
     newsroom.past.clock.pass_time(minutes=45)  # past midnight
-    assert "Candles are old: 5m, 1h." in list_concerns(newsroom.gather())
+    assert "Candles are old: 5m, 1h (see sync_market_data in critical-path)." in list_concerns(newsroom.gather())
 
 
 def test_open_gaps_and_series_without_candles_are_told(newsroom: Newsroom) -> None:
@@ -108,7 +108,7 @@ def test_risk_is_that_of_the_newest_analysis_and_high_is_a_concern(newsroom: New
         "-5.00 %",
         "10-13 22:30 UTC",
     ]
-    assert list_concerns(report)[0] == "Risk of demo is HIGH: exposure, position SOL/USDT."
+    assert list_concerns(report)[0].startswith("Risk of demo is HIGH: exposure, position SOL/USDT (")
 
 
 @pytest.mark.parametrize(
