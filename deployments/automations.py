@@ -38,8 +38,10 @@ from deployments.triggers import (
     failing,
     name_deployment,
     name_flows,
+    render_wait,
     tell,
 )
+from deployments.watches import plan_halt_watch, plan_late_watch, plan_pool_watch
 
 INTERVALS_MISSED = 2.2  # two, and room for the run after them to take longer than the one before
 MOST_PATIENCE = timedelta(hours=4)  # beyond an interval: a day's run that is missing is told before the day is over
@@ -63,12 +65,18 @@ class Patience:
         heartbeat: Silence after which a running flow is taken for dead.
         start: A run that a worker took and that has not begun after this long never will.
         repetition: A chain that goes on failing is told again after this long.
+        worker: How long the pool may be without a worker, after the server has noticed.
+        late: How long a run by hand may wait after it became late.
+        halt: People are reminded of a halt of trading after this long.
     """
 
     completion: timedelta | None = None
     heartbeat: timedelta = timedelta(seconds=HEARTBEAT_SECONDS * HEARTBEATS_MISSED)
     repetition: timedelta = timedelta(hours=1)
     start: timedelta = timedelta(minutes=5)
+    worker: timedelta = timedelta(minutes=3)
+    late: timedelta = timedelta(minutes=30)
+    halt: timedelta = timedelta(hours=24)
 
 
 PATIENCE = Patience()
@@ -96,6 +104,9 @@ async def plan_automations(file: PrefectFile, told: Told, ui_url: str, patience:
         *(plan_recovery(flow, switches[flow], patience.repetition, told.warning, ui_url) for flow in flows),
         *(plan_return(flow, switches[flow], told_of_stops_only, ui_url) for flow in critical),
         _broken_runs(flows, told.warning, ui_url),
+        *plan_pool_watch(patience.worker, told.urgent, ui_url),
+        plan_late_watch(flows, patience.late, told.warning, ui_url),
+        plan_halt_watch(patience.halt, told.warning, ui_url),
     ]
 
 
@@ -138,14 +149,6 @@ def find_patience(interval: timedelta) -> timedelta:
     Five minutes: eleven minutes. A day: 28 hours, as its run may take a while, but must not be missed for two days.
     """
     return min(interval * INTERVALS_MISSED, interval + MOST_PATIENCE)
-
-
-def render_wait(wait: timedelta) -> str:
-    """Render ``11 minutes``, ``2.2 hours``, ``28 hours`` or ``7.2 days``."""
-    for unit, width in (("days", timedelta(days=1)), ("hours", timedelta(hours=1))):
-        if wait >= 2 * width:
-            return f"{round(wait / width, 1):g} {unit}"
-    return f"{round(wait / timedelta(minutes=1), 1):g} minutes"
 
 
 def _name_switch(deployment: DeploymentSpec) -> str:

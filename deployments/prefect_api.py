@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
+from uuid import uuid4
 
 import httpx
 
@@ -147,6 +148,11 @@ class PrefectApi:
         """Remove a variable of the server; one that is gone already is no error."""
         if self._find(f"/variables/name/{name}") is not None:
             self._request("DELETE", f"/variables/name/{name}")
+
+    def emit_event(self, event: str, resource: str) -> None:
+        """Tell the server that something happened to a resource; automations may wait for it."""
+        told = {"event": event, "resource": {"prefect.resource.id": resource}, "id": str(uuid4())}
+        self._request("POST", "/events", json=[told | {"occurred": datetime.now(UTC).isoformat()}])
 
     def pause_deployment(self, deployment_id: str) -> None:
         """Stop its schedule and forget its scheduled runs; a run that was taken up already goes on."""

@@ -85,3 +85,11 @@ def tell(channels: Sequence[UUID], subject: str, body: str) -> list[ActionTypes]
     if not channels:
         return [DoNothing()]
     return [SendNotification(block_document_id=channel, subject=subject, body=body) for channel in channels]
+
+
+def render_wait(wait: timedelta) -> str:
+    """Render ``11 minutes``, ``2.2 hours``, ``28 hours`` or ``7.2 days``."""
+    for unit, width in (("days", timedelta(days=1)), ("hours", timedelta(hours=1))):
+        if wait >= 2 * width:
+            return f"{round(wait / width, 1):g} {unit}"
+    return f"{round(wait / timedelta(minutes=1), 1):g} minutes"

@@ -154,6 +154,7 @@ async def reconcile_orders(account: str | None = None) -> State[Any]:
 
     async with support.platform() as platform:
         halt = await trading_halt.load_halt()
+        trading_halt.tell_server(halt)
         return support.conclude_task(await reconciling.reconcile_orders(platform, account, halt))
 
 

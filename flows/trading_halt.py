@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import httpx
 from prefect import get_client
+from prefect.events import emit_event
 from prefect.exceptions import PrefectException
 
 from lib.errors import RetryableError
-from lib.execution.halt import VARIABLE, Halt, parse_halt
+from lib.execution.halt import FREE_EVENT, HALTED_EVENT, SWITCH, VARIABLE, Halt, parse_halt
 
 
 async def load_halt() -> Halt | None:
@@ -30,3 +31,8 @@ async def read_halt() -> str | None:
     """Return why trading is halted, with who and when; None when it is not. Raises as `load_halt`."""
     halt = await load_halt()
     return halt.describe() if halt else None
+
+
+def tell_server(halt: Halt | None) -> None:
+    """Tell the server as an event what the switch says: it reminds people of a halt that lasts."""
+    emit_event(FREE_EVENT if halt is None else HALTED_EVENT, {"prefect.resource.id": SWITCH})

@@ -76,7 +76,8 @@ class PrefectServer:
     def worker(self, name: str, env: dict[str, str] | None = None) -> Iterator[Child]:
         """Run a worker of the pool `fks`; `env` in place of the server's own for it and its runs."""
         command = [*PREFECT, "worker", "start", "--pool", "fks", "--name", name]
-        child = Child(name, command, env or environment.worker_environment(self.env), self.home / f"{name}.log")
+        usual = environment.worker_environment(self.env) | {"PREFECT_WORKER_HEARTBEAT_SECONDS": "3"}
+        child = Child(name, command, env or usual, self.home / f"{name}.log")
         child.start()
         try:
             yield child
@@ -98,6 +99,7 @@ def prefect_server(database_server: postgres.Server, session_home: Path) -> Iter
         "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "5",
         "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "1",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_LOOP_SECONDS": "5",
+        "PREFECT_SERVER_SERVICES_FOREMAN_LOOP_SECONDS": "2",
     }
     command = [*PREFECT, "server", "start", "--host", "127.0.0.1", "--port", str(addresses.prefect_port)]
     child = Child("prefect-server", command, env, home / "server.log")

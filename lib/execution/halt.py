@@ -8,6 +8,10 @@ from datetime import datetime
 from typing import Any
 
 VARIABLE = "trading_halted"  # of the Prefect server; there is no such variable while trading is free
+# What the Prefect server is told the switch says, as events: a change of a variable is none.
+SWITCH = "fks.trading"
+HALTED_EVENT = "fks.trading.halted"
+FREE_EVENT = "fks.trading.free"
 FREE = frozenset({"", "false", "no", "off", "0"})
 
 

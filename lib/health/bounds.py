@@ -147,11 +147,10 @@ def _judge_candles(store: StoreFigures, bounds: HealthBounds) -> Iterator[Breach
     for one in store.timeframes:
         is_behind = one.behind is not None and one.behind > bounds.health_max_missed_candles
         if is_behind or (one.behind is None and one.laggard in one.failing):
-            many = "all" if one.behind is None else str(one.behind)
+            many = "every candle" if one.behind is None else f"the newest {render_count(one.behind, 'candles')}"
             yield Breach(
                 f"candles {one.timeframe}",
-                f"{one.laggard} lacks the newest {many} candles of {one.timeframe} (at most "
-                f"{bounds.health_max_missed_candles})",
+                f"{one.laggard} lacks {many} of {one.timeframe} (at most {bounds.health_max_missed_candles})",
                 "see `sync_market_data` in the runs of critical-path; `fks doctor` has the command that repairs gaps",
             )
 

@@ -58,7 +58,9 @@ def write_messages(followed: Followed, now: datetime) -> list[Message]:
     if followed.over:
         lines = "\n".join(f"- since {one.since:%Y-%m-%d %H:%M} UTC: {one.what}." for one in followed.over)
         body = f"It was:\n{lines}\nWhat to do: nothing; this is the all-clear."
-        messages.append(_compose(f"Within bounds again: {_name(followed.over)}", body, "over", followed.over, now))
+        messages.append(
+            _compose(f"Within bounds again: {_name(followed.over)}", body, "over", followed.over, now, is_over=True)
+        )
     return messages
 
 
@@ -69,6 +71,8 @@ def _name(problems: Sequence[Problem]) -> str:
     return f"{names} and {render_count(more, 'others')}" if more > 0 else names
 
 
-def _compose(headline: str, body: str, step: str, problems: Sequence[Problem], now: datetime) -> Message:
+def _compose(
+    headline: str, body: str, step: str, problems: Sequence[Problem], now: datetime, *, is_over: bool = False
+) -> Message:
     key = f"health {step}:{now:%Y-%m-%d %H:%M:%S}:{problems[0].key}"
-    return compose(MessageType.OPERATIONS, Severity.WARNING, headline, body, key=key, at=now)
+    return compose(MessageType.OPERATIONS, Severity.WARNING, headline, body, key=key, at=now, is_over=is_over)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,10 @@ import httpx
 import pytest
 from prefect.server.events.schemas.automations import EventTrigger
 from prefect.server.events.schemas.events import ReceivedEvent
+from rich.console import Console
 
+from deployments import halting
+from deployments.display import Display
 from deployments.specification import DEAD_MANS_SWITCH
 from tests.prefect_servers import PrefectServer, wait_until
 from tests.webhooks import WebhookServer, run_webhooks
@@ -84,7 +89,7 @@ from deployments.apply import apply
 from deployments.automations import Patience
 from lib.settings import load_settings
 completion, heartbeat, repetition = timedelta(seconds=float(sys.argv[2])), timedelta(seconds=12), timedelta(seconds=20)
-patience = Patience(completion, heartbeat, repetition, start=timedelta(seconds=45))
+patience = Patience(completion, heartbeat, repetition, timedelta(seconds=45), *[timedelta(seconds=12)] * 3)
 url = SecretStr("postgresql://fks:p%40ss%2Fword@127.0.0.1:5432/fks?application_name=fks")
 print(asyncio.run(apply(load_settings(), url, "http://ui", patience=patience, project=Path(sys.argv[1]))))
 """
@@ -284,6 +289,39 @@ def states_of(server: PrefectServer, run_ids: Sequence[str]) -> list[str]:
     return sorted(run["state_type"] for run in found)
 
 
+def test_people_are_told_of_a_pool_without_worker_a_run_that_nobody_takes_and_a_halt_that_lasts(
+    applied: PrefectServer, channel: WebhookServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", applied.env["PREFECT_API_URL"])
+    display = Display(Console(file=io.StringIO()))
+    with applied.worker("watched"):
+        wait_until("the pool is ready", lambda: pool_state(applied) == "READY")
+    already = len(channel.contents)
+    (run_id,) = start_runs(applied, "occupy-default", 1)
+    halting.halt(tmp_path, "prices look wrong", "anna", display)
+    try:
+        for words in ("⚠️ No worker", "⚠️ Trading is still HALTED", f"http://ui/runs/flow-run/{run_id}"):
+            wait_until(words, partial(told_since, channel, already, words), 90)
+    finally:
+        halting.release(tmp_path, "anna", display)
+        httpx.delete(f"{applied.ui_url}/api/flow_runs/{run_id}").raise_for_status()
+    (waits,) = told_since(channel, already, run_id)
+    assert "occupying waits" in waits
+    assert "has been due for 0.2 minutes and has not begun" in waits
+    already = len(channel.contents)
+    with applied.worker("back"):
+        wait_until("its return is told", partial(told_since, channel, already, "✅ A worker is back"))
+
+
+def told_since(channel: WebhookServer, already: int, words: str) -> list[str]:
+    return [text for text in channel.contents[already:] if words in text]
+
+
+def pool_state(server: PrefectServer) -> str:
+    (pool,) = ask(server, "/work_pools/filter")
+    return str(pool["status"])
+
+
 def test_what_stop_losses_depend_on_begins_at_once_however_many_long_runs_there_are(applied: PrefectServer) -> None:
     default = start_runs(applied, "occupy-default", 4)
     research = start_runs(applied, "occupy-research", 3)
@@ -337,12 +375,16 @@ def test_applying_again_changes_nothing_and_what_is_retired_goes(
         "fks: a run has died",
         "fks: a run has failed",
         "fks: a run has not begun",
+        "fks: a run waits",
         "fks: quick works again",
         "fks: quick/every-20-seconds has stopped",
+        "fks: the work pool has a worker again",
+        "fks: the work pool has no worker",
+        "fks: trading is still halted",
     ]
     assert before["blocks"] == ["fks-alert-team", "fks-database"]
 
-    assert before["enabled"] == ["True"] * 6
+    assert before["enabled"] == ["True"] * 10
 
     limited = {"concurrency_limit": 1}  # by a person, in the UI
     (critical,) = [q for q in ask(applied, "/work_pools/fks/queues/filter") if q["name"] == "critical"]
