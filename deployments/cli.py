@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import signal
+import threading
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -96,6 +98,26 @@ def doctor(
     else:
         print_report(examined, display.console)
     raise typer.Exit(1 if count_findings(examined) else 0)
+
+
+@app.command()
+def metrics(
+    port: Annotated[int | None, typer.Option(help="Serve them at /metrics until Ctrl-C.", min=1, max=65535)] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = LOOPBACK,
+) -> None:
+    """Print the platform's figures in Prometheus' format, or serve them."""
+    from deployments.metrics import read_record, render_metrics, serve_metrics  # the other commands need none of it
+
+    settings = load_settings()
+    load = partial(read_record, settings, _home(settings))
+    if port is None:
+        print(render_metrics(load), end="")
+        return
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    display.note(f"Metrics are served on http://{host}:{port}/metrics until Ctrl-C.")
+    serve_metrics(load, host, port, stopping)
 
 
 @app.command()
