@@ -18,7 +18,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from lib.execution.checks import Refusal
-from lib.execution.orders import Order, OrderKind, OrderState
+from lib.execution.orders import AttemptOutcome, Order, OrderKind, OrderState
 from lib.notifications.messages import Message
 from lib.portfolio.fills import Balance
 from lib.portfolio.money import format_number
@@ -131,9 +131,11 @@ class Guard:
 
     @property
     def target_was_refused(self) -> bool:
-        """Whether the exchange did not take its take profit; our own checks have a code."""
+        """Whether the exchange did not take its take profit; what we have withdrawn was not refused."""
         return any(
-            order.intent.kind is OrderKind.LIMIT_MAKER and order.state is OrderState.REJECTED and not order.refusal
+            order.intent.kind is OrderKind.LIMIT_MAKER
+            and order.state is OrderState.REJECTED
+            and any(attempt.outcome is AttemptOutcome.REFUSED for attempt in order.attempts)
             for order in self.orders
         )
 
