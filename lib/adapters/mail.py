@@ -157,7 +157,7 @@ def render_html(part: Part) -> str:
         LINK.sub(lambda link: f'<a href="{link[0]}">{link[0]}</a>', html.escape(line, quote=False))
         for line in part.body.splitlines()
     ]
-    text = "<br>\n".join(re.sub(r"^What to do:", "<b>What to do:</b>", line) for line in lines)
+    text = "<br>".join(re.sub(r"^What to do:", "<b>What to do:</b>", line) for line in lines)
     pictures = "".join(
         f'\n<p><img src="cid:{file.name}" alt="{file.name}" style="max-width:100%"></p>'
         for file in find_pictures(part)
