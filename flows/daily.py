@@ -39,7 +39,7 @@ async def strategy_validation(strategy: str | None = None) -> State[Any]:
     """Test each strategy on recent candles with its own parameters; who fails is disabled, a passing candidate used.
 
     A strategy must reach the limits of the settings FKS_VALIDATION_*, a candidate those of FKS_PROMOTION_* too; a
-    pinned one stays as it is whatever comes out.
+    pinned one stays as it is whatever comes out. Then yesterday's signals are recomputed from the stored candles.
     set-strategy-state switches a strategy on again.
 
     Args:
@@ -47,6 +47,7 @@ async def strategy_validation(strategy: str | None = None) -> State[Any]:
     """
     return await support.run_chain(
         (tasks.validate_strategies, strategy or None),
+        (tasks.check_parity, strategy or None),
         (tasks.send_notifications,),
         every=DAILY,
     )

@@ -208,6 +208,15 @@ async def validate_strategies(strategy: str | None = None) -> State[Any]:
         return support.conclude_task(await validating.validate_strategies(platform, strategy, show))
 
 
+@task(name="check_parity", task_run_name="check_parity", **support.RETRY)
+async def check_parity(strategy: str | None = None) -> State[Any]:
+    """Recompute yesterday's signals from the stored candles, and record alerts of those that are others."""
+    from lib.tasks import parity  # numba stays out of the five-minute chain
+
+    async with support.platform() as platform:
+        return support.conclude_task(await parity.check_parity(platform, strategy))
+
+
 @task(name="run_backtest", task_run_name="run_backtest", **support.RETRY)
 async def run_backtest(strategy: str | None = None, symbols: list[str] | None = None) -> State[Any]:
     """Search the parameters of strategies on past candles, walking forward, and store the best as candidates.

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 
 from lib.indicators.shelf import IndicatorShelf
 from lib.indicators.stored import IndicatorHistory
-from lib.market.matrix import CandleHistory
+from lib.indicators.work import to_aware
+from lib.market.matrix import CandleHistory, CandleMatrix
 from lib.market.timeframes import width_of
 from lib.portfolio.stores import Listing
 from lib.strategy.conditions import format_float
 from lib.strategy.roster import Enrolled
 from lib.strategy.sizing import round_levels
 from lib.strategy.stores import Action, SentimentStore, Signal, SignalKey
-from lib.strategy.strategy import Decisions
+from lib.strategy.strategy import Decisions, Strategy
 from lib.units import to_decimal
 
 SPARE_BARS = 12  # beyond what the strategies need, for a few missing candles and a chart's left edge
@@ -54,8 +55,12 @@ class View:
         bars = np.flatnonzero(np.isfinite(candles.close[candles.row_of(symbol)]))
         if not len(bars):
             return None
-        opened_at: datetime = candles.opened_at[bars[-1]].astype("datetime64[us]").item()
-        return opened_at.replace(tzinfo=UTC)
+        return to_aware(candles.opened_at[bars[-1]])
+
+
+def count_bars(strategies: Iterable[Strategy]) -> int:
+    """Return how many candles before the last one are loaded for these strategies and a chart."""
+    return max([CHART_BARS, *(strategy.lookback for strategy in strategies)]) + SPARE_BARS
 
 
 def load_view(
@@ -76,9 +81,8 @@ def load_view(
         opened_at: Of the candle that has just closed.
         enrolled: The strategies that decide.
     """
-    bars = max([CHART_BARS, *(one.strategy.lookback for one in enrolled)]) + SPARE_BARS
     width = width_of(timeframe)
-    start, end = opened_at - bars * width, opened_at + width
+    start, end = opened_at - count_bars(one.strategy for one in enrolled) * width, opened_at + width
     candles = history.load_matrix(symbols, timeframe, start, end)
     stored = indicators.load_stored(symbols, timeframe, start, end) if indicators is not None else None
     return View(IndicatorShelf(candles, stored), opened_at)
@@ -88,29 +92,48 @@ def evaluate(
     enrolled: Enrolled, view: View, symbols: Sequence[str], listings: Mapping[str, Listing], now: datetime
 ) -> list[Signal]:
     """Return the strategy's signal of each symbol, all of which have the last candle."""
-    decisions = enrolled.strategy.decide(view.shelf)
-    candles = view.shelf.candles
-    signals = []
-    for symbol in symbols:
-        row = candles.row_of(symbol)
-        hold = Signal(
-            key=SignalKey(candles.timeframe, view.opened_at, enrolled.strategy.name, symbol),
-            action=Action.HOLD,
-            version=enrolled.version,
-            price=to_decimal(float(candles.close[row, -1])),
-            reasons=decisions.explain(row, -1),
-            created_at=now,
-        )
-        listing = listings.get(symbol)
-        is_entry = bool(decisions.entries[row, -1])
-        signals.append(_to_buy(hold, decisions, row, listing.price_step if listing else None) if is_entry else hold)
-    return signals
+    decisions, candles = enrolled.strategy.decide(view.shelf), view.shelf.candles
+    return [read_signal(enrolled, decisions, candles, symbol, -1, listings.get(symbol), now) for symbol in symbols]
 
 
-def _to_buy(hold: Signal, decisions: Decisions, row: int, price_step: Decimal | None) -> Signal:
+def read_signal(
+    enrolled: Enrolled,
+    decisions: Decisions,
+    candles: CandleMatrix,
+    symbol: str,
+    bar: int,
+    listing: Listing | None,
+    now: datetime,
+) -> Signal:
+    """Return what was decided of a symbol at a bar with a candle, as it is stored and told.
+
+    Args:
+        enrolled: Who decided.
+        decisions: On the candles.
+        candles: Those.
+        symbol: One of theirs.
+        bar: Which; -1 is the last.
+        listing: The exchange's price steps; None where they are not known.
+        now: When the signal is given.
+    """
+    row = candles.row_of(symbol)
+    hold = Signal(
+        key=SignalKey(candles.timeframe, to_aware(candles.opened_at[bar]), enrolled.strategy.name, symbol),
+        action=Action.HOLD,
+        version=enrolled.version,
+        price=to_decimal(float(candles.close[row, bar])),
+        reasons=decisions.explain(row, bar),
+        created_at=now,
+    )
+    if not decisions.entries[row, bar]:
+        return hold
+    return _to_buy(hold, decisions, row, bar, listing.price_step if listing else None)
+
+
+def _to_buy(hold: Signal, decisions: Decisions, row: int, bar: int, price_step: Decimal | None) -> Signal:
     """Return the buy with its levels; the hold when the exchange's price steps leave no room for a stop loss."""
-    stop_distance = to_decimal(float(decisions.stop_distance[row, -1]))
-    target_distance = to_decimal(float(decisions.target_distance[row, -1]))
+    stop_distance = to_decimal(float(decisions.stop_distance[row, bar]))
+    target_distance = to_decimal(float(decisions.target_distance[row, bar]))
     stop, target = round_levels(hold.price, stop_distance, target_distance, price_step)
     if not 0 < stop < hold.price:
         reason = f"its stop loss of {stop} on the exchange's price steps is none, so it is no buy"
@@ -120,7 +143,7 @@ def _to_buy(hold: Signal, decisions: Decisions, row: int, price_step: Decimal | 
         action=Action.BUY,
         stop_loss=stop,
         take_profit=target,
-        confidence=float(decisions.score[row, -1]),
+        confidence=float(decisions.score[row, bar]),
     )
 
 

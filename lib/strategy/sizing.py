@@ -194,14 +194,16 @@ def _no_filters(symbol: str) -> str:
     return f"The exchange's smallest step of {symbol} is not known. It comes with the next sync_market_data."
 
 
+def choose_step(price: Decimal, price_step: Decimal | None) -> Decimal:
+    """Return the exchange's price step, or where it is not known that of eight significant digits of the price."""
+    return price_step or Decimal(1).scaleb(price.adjusted() - 7)
+
+
 def round_levels(
     price: Decimal, stop_distance: Decimal, target_distance: Decimal, price_step: Decimal | None
 ) -> tuple[Decimal, Decimal]:
-    """Return stop loss and take profit on the exchange's price steps: the stop rounded down, the target up.
-
-    Without a step, to eight significant digits of the price.
-    """
-    step = price_step or Decimal(1).scaleb(price.adjusted() - 7)
+    """Return stop loss and take profit on the exchange's price steps: the stop rounded down, the target up."""
+    step = choose_step(price, price_step)
     with localcontext(EXACT):
         target = ((price + target_distance) / step).to_integral_value(rounding=ROUND_UP) * step
         return floor_to_step(max(ZERO, price - stop_distance), step), target

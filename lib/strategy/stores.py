@@ -100,6 +100,27 @@ class StoredStrategy:
     parameters: Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class StrategyChange:
+    """What a strategy was after one of its changes.
+
+    Attributes:
+        strategy: Its name.
+        revision: Which change; the first is its registration.
+        state: Since then.
+        version: Of the parameters in force since then.
+        why: Why it was changed, by whom.
+        changed_at: UTC.
+    """
+
+    strategy: str
+    revision: int
+    state: StrategyState
+    version: int
+    why: str
+    changed_at: datetime
+
+
 class StrategyStore(Protocol):
     """Strategies, their parameters, and every change of either."""
 
@@ -112,6 +133,14 @@ class StrategyStore(Protocol):
 
     def load_strategies(self) -> Sequence[StoredStrategy]:
         """Return every strategy by name, disabled ones too."""
+        ...
+
+    def load_changes(self) -> Sequence[StrategyChange]:
+        """Return every change of every strategy, those of each in their order."""
+        ...
+
+    def load_parameters(self) -> Mapping[tuple[str, int], Mapping[str, Any]]:
+        """Return all parameters that strategies have or had, by name and version."""
         ...
 
     def change_state(self, name: str, state: StrategyState, why: str, now: datetime) -> bool:

@@ -21,7 +21,7 @@ from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.adapters.database.tables.market import CANDLES
 from lib.portfolio.accounts import Account, AccountKind
-from lib.results import Item
+from lib.results import Item, TaskResult
 from lib.strategy.roster import register_strategies
 from lib.strategy.signal_report import SignalsResult
 from lib.strategy.signals import SignalOptions, generate_signals
@@ -150,7 +150,7 @@ def wave(level: float, bars: int) -> list[float]:
     return [level * (1.01 if bar % 2 else 0.99) for bar in range(bars)]
 
 
-def item(result: SignalsResult, name: str) -> Item:
+def item(result: TaskResult, name: str) -> Item:
     """Return the one item of that name."""
     (found,) = [one for one in result.items if one.name == name]
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -14,7 +15,14 @@ from lib.adapters.database.message_rows import record_message
 from lib.adapters.database.tables.strategies import STRATEGIES, STRATEGY_CHANGES, STRATEGY_PARAMETERS
 from lib.errors import OperatorError
 from lib.notifications.messages import Message
-from lib.strategy.stores import Candidate, Registration, StoredCandidate, StoredStrategy, StrategyState
+from lib.strategy.stores import (
+    Candidate,
+    Registration,
+    StoredCandidate,
+    StoredStrategy,
+    StrategyChange,
+    StrategyState,
+)
 
 FIRST = 1  # version and revision of what was just registered
 REGISTERED = "registered with its default parameters"
@@ -45,6 +53,20 @@ class DatabaseStrategies:
                 StoredStrategy(row.name, StrategyState(row.state), row.why, row.changed_at, row.version, row.parameters)
                 for row in connection.execute(query)
             ]
+
+    def load_changes(self) -> Sequence[StrategyChange]:
+        """See `StrategyStore`."""
+        table = STRATEGY_CHANGES.c
+        query = select(STRATEGY_CHANGES).order_by(table.strategy, table.revision)
+        with self._transaction("reading changes of strategies") as connection:
+            rows = connection.execute(query).mappings()
+            return [StrategyChange(**{**row, "state": StrategyState(row["state"])}) for row in rows]
+
+    def load_parameters(self) -> Mapping[tuple[str, int], Mapping[str, Any]]:
+        """See `StrategyStore`."""
+        with self._transaction("reading parameters of strategies") as connection:
+            rows = connection.execute(select(STRATEGY_PARAMETERS))
+            return {(row.strategy, row.version): row.parameters for row in rows}
 
     def change_state(self, name: str, state: StrategyState, why: str, now: datetime) -> bool:
         """See `StrategyStore`."""
