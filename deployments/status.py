@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from deployments.health_view import render_table, show_health
 from deployments.prefect_api import PrefectApi, ServerSilent
 from deployments.specification import TAG
 from lib.adapters.database.engine import make_engine
-from lib.adapters.database.trading_overview import MOST_MESSAGES, TradingOverview, load_trading_overview
+from lib.adapters.database.trading_overview import MOST_MESSAGES, OpenOrder, TradingOverview, load_trading_overview
 from lib.errors import FksError, SettingsError
 from lib.results import render_count
 from lib.settings import Settings
@@ -82,6 +82,7 @@ def _show_halt(folder: Path, display: Display) -> None:
         display.note("Trading is not halted.")
     else:
         display.warn(f"Trading is HALTED: {halt.describe()}. `fks release` lets orders be sent again.")
+        display.note("Protective orders that rest on the exchange stay there, and sell.")
     for name, page in waiting:
         display.warn(f"A run waits for an answer in its form: {name} ({server.removesuffix('/api')}{page})")
 
@@ -100,7 +101,8 @@ def _show_trading(settings: Settings, folder: Path, display: Display, now: datet
     except FksError as error:
         display.warn(f"Orders, plans, breaks and messages cannot be read: {error}")
         return
-    _show_overview(overview, display, now)
+    wanted = {name for name, account in settings.effective_accounts.items() if account.protective_orders}
+    _show_overview(overview, display, now, wanted)
 
 
 def find_database(settings: Settings, folder: Path) -> str | None:
@@ -111,13 +113,17 @@ def find_database(settings: Settings, folder: Path) -> str | None:
     return server.url(OURS) if server else None
 
 
-def _show_overview(overview: TradingOverview, display: Display, now: datetime) -> None:
+def _show_overview(overview: TradingOverview, display: Display, now: datetime, protected: Collection[str] = ()) -> None:
+    """Show what is under way; `protected` names the accounts that want protective orders."""
     orders, plans = _list_orders(overview, now), _list_plans(overview, now)
     exits = _list_exits(overview, now)
     breaks, findings = _list_breaks(overview, now), _list_findings(overview, now)
     columns = ("account", "open order", "age", "what", "filled", "plan", "name")
     _show_table(display, "Open orders", columns, orders)
     _show_table(display, "Rebalance plans", ("account", "plan", "state", "age", "progress"), plans)
+    protections = _list_protections(overview, now, protected)
+    headers = ("account", "position", "protected by", "since", "note")
+    _show_table(display, "Stop losses on the exchange", headers, protections)
     columns = ("account", "position", "since", "why", "policy", "state", "note")
     _show_table(display, "Positions to be sold", columns, exits)
     _show_table(display, "Breaks (say with classify-break what they are)", ("account", "break", "worth", "age"), breaks)
@@ -133,13 +139,32 @@ def _list_orders(overview: TradingOverview, now: datetime) -> list[tuple[str, ..
             one.account,
             one.state,
             render_age(now - one.created_at),
-            f"{one.side} {one.quantity.normalize():f} {one.symbol}",
+            f"{one.side} {one.quantity.normalize():f} {one.symbol}{_describe_prices(one)}",
             f"{one.executed.normalize():f}",
             one.plan,
             one.client_order_id,
         )
         for one in overview.orders
     ]
+
+
+def _describe_prices(one: OpenOrder) -> str:
+    limit = f" at {one.limit_price.normalize():f}" if one.limit_price is not None else ""
+    return f" when at {one.stop_price.normalize():f},{limit}" if one.stop_price is not None else limit
+
+
+def _list_protections(overview: TradingOverview, now: datetime, protected: Collection[str]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for one in overview.protections:
+        if not one.is_live and one.account not in protected:
+            continue
+        stop = f"stop {one.stop_loss.normalize():f}" if one.stop_loss is not None else "stop"
+        target = f", target {one.take_profit.normalize():f}" if one.take_profit is not None else ""
+        quantity = f" of {one.quantity.normalize():f}" if one.quantity is not None else ""
+        by = f"{stop}{target}{quantity}" if one.is_live else "nothing"
+        since = render_age(now - one.since) if one.since is not None and one.is_live else ""
+        rows.append((one.account, one.symbol, by, since, one.note if one.is_live else one.refusal))
+    return rows
 
 
 def _list_plans(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:

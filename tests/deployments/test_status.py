@@ -22,10 +22,12 @@ from lib.adapters.database.engine import make_engine
 from lib.adapters.database.findings import DatabaseFindings
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.orders import DatabaseOrders
+from lib.adapters.database.protections import DatabaseProtections
 from lib.adapters.database.rebalancing import DatabasePlans
 from lib.execution.findings import classify
 from lib.execution.halt import VARIABLE
-from lib.execution.orders import Attempt, OrderReport, OrderState
+from lib.execution.orders import Attempt, OrderKind, OrderReport, OrderState
+from lib.execution.protection import Protection
 from lib.notifications.messages import MessageType, Severity
 from lib.notifications.texts import compose
 from lib.portfolio.fills import Side
@@ -127,6 +129,44 @@ def test_what_is_under_way_is_listed_with_its_age(stored: Home) -> None:
     assert "main by hand 5 min buy 2 SOL/USDT 17 web_1" in shown
     assert "Nobody has been told of 7 messages:" in shown
     assert shown.count("old: ⚠️ message") == 5
+
+
+def test_stop_losses_on_the_exchange_are_listed_and_what_rests_for_none(stored: Home) -> None:
+    now = datetime.now(UTC)
+    protection = Protection(
+        "main", "fks-9", "SOL/USDT", "SOL/USDT#1", Decimal(2), Decimal(90), Decimal(120), now - timedelta(hours=3), now
+    )
+    DatabaseProtections(stored.engine).add(protection)
+    order = intend(
+        client_order_id="fks-9-s",
+        account="main",
+        symbol="SOL/USDT",
+        side=Side.SELL,
+        kind=OrderKind.STOP_LOSS_LIMIT,
+        quantity=Decimal(2),
+        stop_price=Decimal(90),
+        limit_price=Decimal(88),
+        created_at=now,
+        plan=protection.plan,
+    )
+    with DatabaseOrders(stored.engine).open_desk("main") as desk:
+        desk.add(order)
+    with stored.engine.begin() as connection:
+        for symbol, stop in (("SOL/USDT", 90), ("BTC/USDT", 40000)):
+            connection.execute(
+                text(
+                    "INSERT INTO positions (account, symbol, opened_by, opened_at, quantity, cost_quote, average_cost,"
+                    " realized_pnl_quote, fees_quote, quantity_step, stop_loss, take_profit)"
+                    " VALUES ('main', :symbol, :symbol || '#1', :now, 2, 200, 100, 0, 0, 0.01, :stop, :stop + 30)"
+                ),
+                {"symbol": symbol, "now": now, "stop": stop},
+            )
+    shown = stored.show()
+    assert "main SOL/USDT stop 90, target 120 of 2 3 h" in shown
+    assert "sell 2 SOL/USDT when at 90, at 88 0 protection fks-9" in shown
+    assert "main BTC/USDT nothing" not in shown  # its account wants none
+    keys = {"kind": "live", "api_key": SecretStr("k"), "api_secret": SecretStr("s")}
+    assert "main BTC/USDT nothing" in stored.show(accounts={"main": keys | {"protective_orders": True}})
 
 
 def test_a_plan_waits_for_approval_while_a_run_asks_for_it(stored: Home) -> None:

@@ -18,7 +18,8 @@ from lib.errors import OperatorError
 MOST_MESSAGES = 50
 MESSAGES_OF = timedelta(days=3)  # what is older was given up, and reported then
 ORDERS = text("""
-    SELECT account, client_order_id, symbol, side, intent.quantity, state, created_at, coalesce(plan, '') AS plan,
+    SELECT account, client_order_id, symbol, side, intent.quantity, limit_price, stop_price, state, created_at,
+        coalesce(plan, '') AS plan,
         coalesce((SELECT sum(fill.quantity) FROM order_fills AS fill
             WHERE fill.account = orders.account AND fill.client_order_id = orders.client_order_id), 0) AS executed
     FROM orders JOIN order_intents AS intent USING (account, client_order_id)
@@ -36,6 +37,25 @@ PLANS = text("""
     WHERE plan.state IN ('proposed', 'approved', 'running')
     GROUP BY plan_id
     ORDER BY account, created_at
+""")
+PROTECTIONS = text("""
+    SELECT position.account, position.symbol, position.stop_loss, position.take_profit,
+        coalesce(last.is_live, false) AS is_live, last.quantity, last.created_at AS since,
+        coalesce(last.note, '') AS note, coalesce(last.refusal, '') AS refusal
+    FROM positions AS position
+    LEFT JOIN LATERAL (
+        SELECT protection.*, EXISTS (
+            SELECT FROM order_intents AS intent JOIN orders USING (account, client_order_id)
+            WHERE intent.account = protection.account AND intent.plan = 'protection ' || protection.protection_id
+                AND orders.state IN ('new', 'attempted', 'unknown', 'open', 'partially_filled')
+        ) AS is_live
+        FROM order_protections AS protection
+        WHERE protection.account = position.account AND protection.symbol = position.symbol
+            AND protection.opened_by = position.opened_by
+        ORDER BY protection.created_at DESC LIMIT 1
+    ) AS last ON true
+    WHERE position.closed_at IS NULL AND (position.stop_loss IS NOT NULL OR last.is_live)
+    ORDER BY position.account, position.symbol
 """)
 EXITS = text("""
     SELECT account, symbol, kind, policy, state, attempts, wanted_at, note
@@ -67,6 +87,8 @@ class OpenOrder:
     symbol: str
     side: str
     quantity: Decimal
+    limit_price: Decimal | None
+    stop_price: Decimal | None
     state: str
     created_at: datetime
     plan: str
@@ -88,6 +110,25 @@ class OpenPlan:
     is_asked: bool
     legs: int
     left: int
+
+
+@dataclass(frozen=True)
+class StopOnExchange:
+    """A position with a stop loss, and its newest protection: `is_live` tells whether orders of it are under way.
+
+    `quantity` is base that it is to sell, `since` when it was placed; both None where there never was one. `note` says
+    why it protects only a part, `refusal` why nothing was sent.
+    """
+
+    account: str
+    symbol: str
+    stop_loss: Decimal | None
+    take_profit: Decimal | None
+    is_live: bool
+    quantity: Decimal | None
+    since: datetime | None
+    note: str
+    refusal: str
 
 
 @dataclass(frozen=True)
@@ -146,6 +187,7 @@ class TradingOverview:
 
     orders: tuple[OpenOrder, ...]
     plans: tuple[OpenPlan, ...]
+    protections: tuple[StopOnExchange, ...]
     exits: tuple[OpenExit, ...]
     breaks: tuple[OpenBreak, ...]
     findings: tuple[OpenFinding, ...]
@@ -165,6 +207,7 @@ def load_trading_overview(engine: Engine, now: datetime) -> TradingOverview:
             return TradingOverview(
                 orders=_load(connection, ORDERS, OpenOrder),
                 plans=_load(connection, PLANS, OpenPlan, {"now": now}),
+                protections=_load(connection, PROTECTIONS, StopOnExchange),
                 exits=_load(connection, EXITS, OpenExit),
                 breaks=_load(connection, BREAKS, OpenBreak),
                 findings=_load(connection, FINDINGS, OpenFinding),
