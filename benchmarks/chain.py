@@ -105,7 +105,7 @@ def run() -> None:
 def measure(symbols: int, history: Mapping[str, int]) -> tuple[dict[str, list[Chain]], Memory]:
     """Run a stack, let it fetch the history, and follow the next scheduled chains."""
     memory, done = Memory(), threading.Event()
-    with temporary_folder() as folder, _stack(folder, symbols, history) as stack, _server(stack) as http:
+    with temporary_folder() as folder, open_stack(folder, symbols, history) as stack, open_server(stack) as http:
         deployments = _prepare(stack, http)
         worker = stack.children["worker"].process
         assert worker is not None
@@ -119,12 +119,13 @@ def measure(symbols: int, history: Mapping[str, int]) -> tuple[dict[str, list[Ch
             watcher.join()
 
 
-def _server(stack: Stack) -> httpx.Client:
+def open_server(stack: Stack) -> httpx.Client:
+    """Return a client of the stack's Prefect API."""
     return httpx.Client(base_url=stack.addresses.api_url, timeout=30, trust_env=False)
 
 
 @contextmanager
-def _stack(folder: Path, symbols: int, history: Mapping[str, int]) -> Iterator[Stack]:
+def open_stack(folder: Path, symbols: int, history: Mapping[str, int], signal_timeframe: str = "1m") -> Iterator[Stack]:
     """Run the stack of `fks up`; its programs read their settings from the environment, so they are set there."""
     names = [profile.instrument.base for profile in make_profiles(symbols).values()]
     ours = {
@@ -134,7 +135,7 @@ def _stack(folder: Path, symbols: int, history: Mapping[str, int]) -> Iterator[S
         "FKS_MAINS": json.dumps(names[:3]),
         "FKS_ALTS": json.dumps(names[3:]),
         "FKS_HISTORY_DAYS": json.dumps(dict(history)),
-        "FKS_SIGNAL_TIMEFRAME": "1m",
+        "FKS_SIGNAL_TIMEFRAME": signal_timeframe,
     }
     before = dict(os.environ)
     os.environ.update(ours)
@@ -160,7 +161,7 @@ def _prepare(stack: Stack, http: httpx.Client) -> dict[str, str]:
         for name in DEPLOYMENTS:
             run: Run | None = None
             while run is None or run.state != "Completed" or "fresh" not in run.name:
-                run = _run_by_hand(api, ids[name], deadline)
+                run = run_by_hand(api, ids[name], deadline)
                 print(f"Before the measurement: {name}: {run.state}: {run.name}", flush=True)
     for name, second in DEPLOYMENTS.items():
         schedule = http.get(f"/deployments/{ids[name]}/schedules").raise_for_status().json()[0]
@@ -170,7 +171,8 @@ def _prepare(stack: Stack, http: httpx.Client) -> dict[str, str]:
     return {name: ids[name] for name in DEPLOYMENTS}
 
 
-def _run_by_hand(api: PrefectApi, deployment: str, deadline: float) -> Run:
+def run_by_hand(api: PrefectApi, deployment: str, deadline: float) -> Run:
+    """Start a deployment and wait for the end of its run."""
     run_id = api.start_run(deployment)
     while not (run := api.load_run(run_id)).is_over:
         _check_patience(deadline)
@@ -187,7 +189,7 @@ def _follow(http: httpx.Client, deployment: str, since: datetime) -> list[Chain]
         "expected_start_time": {"after_": since.isoformat()},
     }
     while True:
-        runs = _ask(http, "/flow_runs/filter", flow_runs=ended, sort="START_TIME_ASC")
+        runs = ask(http, "/flow_runs/filter", flow_runs=ended, sort="START_TIME_ASC")
         scheduled = [run for run in runs if run["auto_scheduled"]]
         if len(scheduled) >= INSTANTS:
             return [_to_chain(http, run) for run in scheduled]
@@ -196,7 +198,7 @@ def _follow(http: httpx.Client, deployment: str, since: datetime) -> list[Chain]
 
 
 def _to_chain(http: httpx.Client, run: dict[str, Any]) -> Chain:
-    tasks = _ask(http, "/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
+    tasks = ask(http, "/task_runs/filter", flow_runs={"id": {"any_": [run["id"]]}})
     due = datetime.fromisoformat(run["expected_start_time"])
     return Chain(
         name=run["name"],
@@ -219,7 +221,8 @@ def _to_row(symbols: str, deployment: str, chains: Sequence[Chain]) -> tuple[str
     )
 
 
-def _ask(http: httpx.Client, path: str, **body: Any) -> list[dict[str, Any]]:
+def ask(http: httpx.Client, path: str, **body: Any) -> list[dict[str, Any]]:
+    """Return what the server's filter finds."""
     answer: list[dict[str, Any]] = http.post(path, json=body).raise_for_status().json()
     return answer
 

@@ -14,6 +14,7 @@ from lib.news.stores import NewsStore, SentimentStore
 from lib.performance.stores import PerformanceStore
 from lib.portfolio.state import StateStore
 from lib.reporting.stores import ReportStore
+from lib.research.stores import SearchStore
 from lib.risk.drawdown import EquityStore
 from lib.risk.stores import RiskStore
 from lib.strategy.stores import SignalStore, StrategyStore
@@ -40,6 +41,7 @@ class AnalysisStores:
         risk: Risk snapshots and alarms.
         news: Articles and feeds.
         sentiment: How the articles sound.
+        searches: Searches of parameters.
         health: The platform's own figures.
     """
 
@@ -55,4 +57,5 @@ class AnalysisStores:
     risk: RiskStore
     news: NewsStore
     sentiment: SentimentStore
+    searches: SearchStore
     health: HealthStore

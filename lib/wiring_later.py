@@ -16,6 +16,7 @@ from lib.adapters.database.news import DatabaseNews
 from lib.adapters.database.performance import DatabasePerformance
 from lib.adapters.database.reports import DatabaseReports
 from lib.adapters.database.risk import DatabaseRisk
+from lib.adapters.database.searches import DatabaseSearches
 from lib.adapters.database.signals import DatabaseSignals
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.analysis_stores import AnalysisStores
@@ -39,6 +40,7 @@ def make_analysis(engine: Engine) -> AnalysisStores:
         risk=DatabaseRisk(engine),
         news=DatabaseNews(engine),
         sentiment=DatabaseNews(engine),
+        searches=DatabaseSearches(engine),
         health=DatabaseHealth(engine),
     )
 

@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -18,11 +18,12 @@ from jinja2 import Environment, StrictUndefined, Template
 
 from lib.errors import FksError
 from lib.performance.measures import Measures
-from lib.reporting.backtest_tables import describe_parameters
+from lib.reporting.backtest_tables import describe_parameters, show_number, show_ratio
 from lib.reporting.search_charts import draw_curves, draw_heat_map, draw_trades, draw_train_test
 from lib.research.backtest import Backtest
 from lib.research.search import Search, SearchPlan, SymbolOutcome
 from lib.research.searching import UNKNOWN, Searched, SearchLine, SearchResult, describe_change
+from lib.research.stores import SearchRecord
 
 TEMPLATE = Path(__file__).parent / "search.html"
 MEDIA_TYPE = "image/webp"
@@ -41,6 +42,7 @@ class Night:
         result: The same in words.
         timeframe: Of the candles.
         examples: Backtests of recent days with what is best, by strategy.
+        earlier: The searches of the nights before, by strategy, newest first.
         scope: What the run was restricted to, for the file's name; empty for all.
     """
 
@@ -49,6 +51,7 @@ class Night:
     result: SearchResult
     timeframe: str
     examples: Mapping[str, Sequence[Backtest]]
+    earlier: Mapping[str, Sequence[SearchRecord]] = field(default_factory=dict)
     scope: str = ""
 
 
@@ -81,6 +84,7 @@ class Chapter(NamedTuple):
     verdict: str
     parameters: str
     pictures: list[Picture]
+    nights: list[tuple[str, ...]]
 
 
 def choose_examples(found: Search) -> list[str]:
@@ -171,7 +175,29 @@ def _make_chapter(one: Searched, line: SearchLine, night: Night, flaws: list[str
     ]
     found = one.search
     figures = [_to_figure(measures) for measures in (found.out_of_sample, found.in_force, found.train)]
-    return Chapter(line, figures, _describe_verdict(one), describe_parameters(found.tried[found.best]), pictures)
+    return Chapter(
+        line,
+        figures,
+        _describe_verdict(one),
+        describe_parameters(found.tried[found.best]),
+        pictures,
+        _list_nights(night.earlier.get(line.strategy, ())),
+    )
+
+
+def _list_nights(earlier: Sequence[SearchRecord]) -> list[tuple[str, ...]]:
+    """Return what the nights before found, for the rows under: last day, Sharpe, deflated, overfitting, outcome."""
+    return [
+        (
+            f"{one.window_ends_at - DAY:%Y-%m-%d}",
+            show_number(one.metrics["out_of_sample"]["sharpe"]),
+            show_number(one.metrics["in_force_out_of_sample"]["sharpe"]),
+            show_number(one.metrics["deflated_sharpe"]),
+            show_ratio(one.metrics["overfitting"]),
+            f"candidate {one.candidate_version}" if one.candidate_version else "in force is the best",
+        )
+        for one in earlier
+    ]
 
 
 def _draw(name: str, draw: Callable[[], bytes | None], flaws: list[str]) -> bytes | None:

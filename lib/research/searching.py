@@ -19,6 +19,7 @@ from lib.research.cells import Cell, Tried
 from lib.research.look_ahead import Show
 from lib.research.planning import Assignment
 from lib.research.search import Search, SearchPlan, SymbolOutcome, choose_parameters
+from lib.research.stores import SearchRecord, SearchStore
 from lib.research.tally import Tally
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
 from lib.strategy.registry import calc_code_version
@@ -128,6 +129,8 @@ def run_backtest(
     refused: Sequence[Item],
     work: Work,
     store: StrategyStore,
+    records: SearchStore,
+    scope: str,
     plan: SearchPlan,
     clock: Clock,
     show: Show,
@@ -144,13 +147,15 @@ def run_backtest(
         refused: Strategies that could not be assigned.
         work: Works cells out, anywhere, and gives the outcomes in their order.
         store: Where candidates are kept.
+        records: Where every search is kept.
+        scope: The symbols that the run is restricted to; empty for none.
         plan: How much is tried.
         clock: Now.
         show: Told ``(done, total, what)``.
 
     Raises:
         AllItemsFailed: None could be searched.
-        DatabaseUnavailable: A candidate could not be stored; starting again is safe.
+        DatabaseUnavailable: What was found could not be stored; starting again is safe.
     """
     started_at = clock.now()
     items: list[Item] = list(refused)
@@ -167,6 +172,7 @@ def run_backtest(
                 continue
             items += failed
             searched = _keep(searched, plan, store, clock.now())
+            records.save_search(_to_record(searched, scope, plan, clock.now()))
             line = _describe(searched)
             done.append(searched)
             detail = f"{line.candidate}; out of sample {line.out_of_sample}"
@@ -234,8 +240,24 @@ def _keep(done: Searched, plan: SearchPlan, store: StrategyStore, now: datetime)
     return replace(done, version=store.save_candidate(candidate, now))
 
 
+def _to_record(done: Searched, scope: str, plan: SearchPlan, now: datetime) -> SearchRecord:
+    best = done.search.tried[done.search.best]
+    return SearchRecord(
+        strategy=done.stored.name,
+        scope=scope,
+        window_starts_at=done.starts_at,
+        window_ends_at=done.ends_at,
+        in_force_version=done.stored.version,
+        candidate_version=done.version,
+        parameters=best.model_dump(mode="json"),
+        metrics=to_metrics(done, plan),
+        code_version=calc_code_version(type(best)),
+        searched_at=now,
+    )
+
+
 def to_metrics(done: Searched, plan: SearchPlan) -> Mapping[str, Any]:
-    """Return what speaks for a candidate, as stored: ratios, a year's Sharpe; null where not defined."""
+    """Return what a search found, as stored: ratios, a year's Sharpe; null where not defined."""
     found = done.search
     return {
         "combinations": len(found.tried),

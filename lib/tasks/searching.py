@@ -29,6 +29,7 @@ from lib.strategy.stores import StoredStrategy
 from lib.tasks.research import SPARE, Stores, make_rules, make_strategy
 
 EXAMPLE = timedelta(days=90)  # of trades on prices: more could not be told apart
+NIGHTS = 7  # that the page shows beside this one
 logger = logging.getLogger(__name__)
 
 
@@ -54,7 +55,7 @@ async def run_backtest(
     settings, clock = platform.settings, platform.clock
     stores = Stores(platform.analysis.history, platform.analysis.strategies, platform.market)
     plan = plan_of(settings)
-    chosen = tuple(symbols or settings.symbols)
+    chosen, scope = tuple(symbols or settings.symbols), ",".join(symbols or ())
 
     def search_all() -> tuple[SearchResult, tuple[Attachment, ...]]:
         register_strategies(stores.strategies, clock.now())
@@ -67,13 +68,16 @@ async def run_backtest(
             refused=refused,
             work=work,
             store=stores.strategies,
+            records=platform.analysis.searches,
+            scope=scope,
             plan=plan,
             clock=clock,
             show=show,
         )
         show(0, 1, "drawing the page")
         examples, flaws = _find_examples(done, stock, stores.history, rules)
-        night = Night(done, plan, result, stock.timeframe, examples, name_scope(strategy, symbols))
+        earlier = platform.analysis.searches.load_searches(scope, stock.ends_at, NIGHTS)
+        night = Night(done, plan, result, stock.timeframe, examples, earlier, name_scope(strategy, symbols))
         return _publish(night, flaws, settings.home.expanduser().absolute() / "backtests")
 
     return await asyncio.to_thread(search_all)

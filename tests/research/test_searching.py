@@ -14,6 +14,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from lib.adapters.database.engine import make_engine
+from lib.adapters.database.searches import DatabaseSearches
 from lib.adapters.database.strategies import DatabaseStrategies
 from lib.errors import AllItemsFailed, DatabaseUnavailable, DataError, FksError, StrategyRefused
 from lib.market.matrix import CandleMatrix
@@ -22,6 +23,7 @@ from lib.research.planning import Stock, assign
 from lib.research.rules import TradingRules
 from lib.research.search import SearchPlan
 from lib.research.searching import Outcome, Searched, SearchResult, Work, run_backtest
+from lib.research.stores import SearchRecord
 from lib.research.windows import cut_candles
 from lib.results import Status
 from lib.strategy.registry import STRATEGIES
@@ -85,6 +87,8 @@ def search_all(engine: Engine, **others: Any) -> tuple[SearchResult, tuple[Searc
         "refused": (),
         "work": work,
         "store": DatabaseStrategies(engine),
+        "records": DatabaseSearches(engine),
+        "scope": "",
         "plan": PLAN,
         "clock": HandClock(NOON),
         "show": lambda *_: None,
@@ -108,6 +112,10 @@ def count_candidates(engine: Engine) -> int:
     with engine.begin() as connection:
         found = connection.scalar(text("SELECT count(*) FROM strategy_parameters WHERE state = 'candidate'"))
         return int(found or 0)
+
+
+def load_nights(engine: Engine) -> Sequence[SearchRecord]:
+    return DatabaseSearches(engine).load_searches("", END + timedelta(days=9), 7)["breakout"]
 
 
 def versions(engine: Engine) -> list[Any]:
@@ -140,10 +148,12 @@ def test_the_same_search_again_keeps_its_version_and_a_later_one_retires_it(engi
     run(engine)
     run(engine)
     assert [one.state for one in versions(engine)] == ["active", "candidate"]
+    assert len(load_nights(engine)) == 1
 
     later = [replace(one, ends_at=END + timedelta(days=1)) for one in plan_for(engine, "breakout")]
     run(engine, assignments=later)
     assert [(one.version, one.state) for one in versions(engine)] == [(1, "active"), (2, "retired"), (3, "candidate")]
+    assert [one.candidate_version for one in load_nights(engine)] == [3, 2]
 
 
 def test_a_run_that_ended_in_the_middle_is_started_again_and_nothing_is_there_twice(engine: Engine) -> None:
@@ -247,6 +257,7 @@ def test_where_what_is_in_force_is_the_best_there_is_no_candidate(engine: Engine
     _, [first] = search_all(engine)
     winner = first.search.tried[first.search.best].model_dump(mode="json")
     with engine.begin() as connection:
+        connection.execute(text("DELETE FROM backtest_runs"))
         connection.execute(text("DELETE FROM strategy_parameters WHERE state = 'candidate'"))
         connection.execute(
             text("UPDATE strategy_parameters SET parameters = :it WHERE strategy = 'breakout'").bindparams(
@@ -256,3 +267,9 @@ def test_where_what_is_in_force_is_the_best_there_is_no_candidate(engine: Engine
     result = run(engine, assignments=plan_for(engine, "breakout"))
     assert len(versions(engine)) == 1
     assert result.lines[0].candidate == "none: what is in force is the best"
+    [night] = load_nights(engine)
+    assert (night.candidate_version, night.in_force_version, night.parameters) == (None, 1, winner)
+    assert (night.window_ends_at, night.metrics["combinations"]) == (END, 12)
+    assert set(night.metrics) >= {"previous_day_return", "deflated_sharpe", "overfitting"}
+    assert len(night.code_version) == 12
+    assert DatabaseSearches(engine).load_searches("BTC/USDT", END + timedelta(days=1), 7) == {}
