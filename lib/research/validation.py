@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from pydantic import BaseModel, ConfigDict
 from tabulate import tabulate
@@ -17,9 +17,11 @@ from lib.research.backtest import Backtest
 from lib.research.promotion import Judge, try_promotion
 from lib.research.verdict import ValidationLimits, describe_numbers, find_failures
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
+from lib.strategy.history import ChangeLine, build_changes, render_changes
 from lib.strategy.stores import StoredCandidate, StoredStrategy, StrategyState, StrategyStore
 
 TASK = "validate_strategies"
+LATELY = timedelta(days=30)  # whose changes are shown; set-strategy-state shows all of one strategy
 TITLES = {True: "disabled", False: "fails, and is pinned"}
 Draw = Callable[[Backtest], Attachment]
 logger = logging.getLogger(__name__)
@@ -44,17 +46,20 @@ class ValidationResult(TaskResult):
 
     Attributes:
         lines: Each strategy that could be judged.
+        changes: What was changed of strategies lately, by whomever, the newest first.
     """
 
     lines: tuple[ValidationLine, ...] = ()
+    changes: tuple[ChangeLine, ...] = ()
 
     def render_tables(self) -> list[str]:
-        """Markdown with a row a strategy."""
+        """Markdown with a row a strategy, and one a change."""
         if not self.lines:
-            return []
+            return render_changes(self.changes)
         rows = [list(one.model_dump().values()) for one in self.lines]
         heads = ("strategy", "parameters", "verdict", "recently", "bought and held", "symbols", "candidate")
-        return [tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True)]
+        judged = tabulate(rows, headers=heads, tablefmt="pipe", disable_numparse=True)
+        return [judged, *render_changes(self.changes)]
 
 
 def validate_strategies(
@@ -123,6 +128,7 @@ def validate_strategies(
         started_at=started_at,
         finished_at=clock.now(),
         lines=tuple(one.line for one in outcomes if one.line is not None),
+        changes=build_changes(one for one in store.load_changes() if one.changed_at > started_at - LATELY),
     )
 
 

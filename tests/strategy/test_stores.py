@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 
 import pytest
 from sqlalchemy import Engine, text
@@ -19,7 +20,9 @@ from lib.notifications.messages import Message, MessageType, Severity
 from lib.portfolio.accounts import Account, AccountKind
 from lib.strategy.sizing import Verdict
 from lib.strategy.stores import Action, Registration, Signal, SignalKey, SignalSize, StrategyState
+from lib.strategy.switching import set_strategy_state
 from lib.units import EPOCH
+from tests.portfolio.hand_exchange import HandClock
 
 NOW = EPOCH + timedelta(days=20_000)
 LATER = NOW + timedelta(hours=1)
@@ -53,6 +56,20 @@ def test_a_disabled_strategy_is_never_registered_again(engine: Engine) -> None:
     (stored,) = store.load_strategies()
     assert (stored.state, stored.why) == (StrategyState.DISABLED, "operator: too many signals")
     assert stored.parameters == {"channel": 20}
+
+
+def test_the_history_of_a_strategy_is_shown_with_its_reasons_the_newest_first(engine: Engine) -> None:
+    store = DatabaseStrategies(engine)
+    store.register([BREAKOUT, replace(BREAKOUT, name="other")], NOW)
+    switch = partial(set_strategy_state, name="breakout", store=store)
+    switch(state=StrategyState.DISABLED, why="too many signals", clock=HandClock(LATER))
+    again = switch(state=StrategyState.DISABLED, why="still", clock=HandClock(LATER + timedelta(hours=1)))
+    assert [(one.state, one.why) for one in again.changes] == [
+        (StrategyState.DISABLED, "too many signals"),
+        (StrategyState.ACTIVE, "registered with its default parameters"),
+    ]
+    (table,) = again.render_tables()
+    assert "| too many signals" in table
 
 
 def test_every_change_of_a_strategy_is_kept(engine: Engine) -> None:
