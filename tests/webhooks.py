@@ -228,6 +228,15 @@ class _Handler(BaseHTTPRequestHandler):
     webhooks: WebhookServer
     protocol_version = "HTTP/1.1"
 
+    def do_GET(self) -> None:
+        """Tell of the webhook, as Discord does whoever knows its token; counted in nothing."""
+        known = urlsplit(self.path).path == urlsplit(self.webhooks.url).path
+        status = 503 if self.webhooks.down else 200 if known else 404
+        self.send_response(status)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         status, headers, answer = self.webhooks.answer(self.path, self.headers, body)
