@@ -7,13 +7,16 @@ from datetime import datetime, timedelta
 from lib.execution.ticket_report import OrderReview, describe_deadline, describe_execution
 from lib.execution.tickets import Executed, Ticket
 from lib.notifications.messages import Message, MessageType, Severity
+from lib.notifications.texts import FAMILIES
 from lib.portfolio.alarms import AlarmKind
 from lib.portfolio.exits import Exit, ExitPolicy
 from lib.portfolio.fills import Side
 from lib.portfolio.ledger import Position
-from lib.portfolio.money import format_number
+from lib.portfolio.money import format_average, format_number
 from lib.portfolio.stores import HeldPosition
 from lib.units import EPOCH, format_money
+
+ORDERS = FAMILIES[MessageType.REBALANCE]  # the sign of orders and of decisions on them, whoever subscribed
 
 
 def write_approval_wanted(review: OrderReview, ticket: Ticket, at: datetime) -> Message:
@@ -33,7 +36,7 @@ def write_approval_wanted(review: OrderReview, ticket: Ticket, at: datetime) -> 
         f"{describe_deadline(review.answer_within, at)}. Without an answer nothing is sent."
     )
     severity = Severity.URGENT if ticket.exit_id is not None else Severity.WARNING
-    title = f"✋ Approval wanted: {ticket.name}"
+    title = f"{ORDERS} Approval wanted: {ticket.name}"
     return Message(type_of(ticket.side), severity, title, body, f"approval:{_key(ticket)}", at)
 
 
@@ -56,11 +59,23 @@ def write_executed(
         f"Why: {ticket.why}. {approved}".strip(),
         describe_position(ticket.quote, held, closed),
         trouble,
+        f"What to do: {_advise(executed, held, trouble)}",
     )
-    title = f"{'🟢 Bought' if ticket.side is Side.BUY else '🔴 Sold'} {ticket.symbol} ({ticket.account})"
+    title = f"{ORDERS} {'Bought' if ticket.side is Side.BUY else 'Sold'} {ticket.symbol} ({ticket.account})"
     severity = Severity.WARNING if ticket.exit_id is not None or trouble or order.remainder else Severity.INFO
     body = "\n".join(line for line in lines if line)
     return Message(type_of(ticket.side), severity, title, body, f"executed:{_key(ticket)}", at)
+
+
+def _advise(executed: Executed, held: HeldPosition | None, trouble: str) -> str:
+    if trouble:
+        return "set the position's limits with the flow set-stop-loss."
+    if executed.order.remainder:
+        flow = "open-position" if executed.ticket.side is Side.BUY else "close-position"
+        return f"nothing, or run {flow} again for the rest."
+    if held is not None and held.stop_loss is None:
+        return "give the position a stop loss with the flow set-stop-loss, as nothing watches it."
+    return "nothing; it is done."
 
 
 def describe_position(quote: str, held: HeldPosition | None, closed: Position | None) -> str:
@@ -69,7 +84,7 @@ def describe_position(quote: str, held: HeldPosition | None, closed: Position | 
         stop, target = (format_number(one) if one else "none" for one in (held.stop_loss, held.take_profit))
         return (
             f"The position now: {format_number(held.position.quantity)} at an average cost of "
-            f"{format_number(round(held.position.average_cost, 8))}, stop loss {stop}, take profit {target}."
+            f"{format_average(held.position.average_cost)}, stop loss {stop}, take profit {target}."
         )
     if closed is None:
         return ""

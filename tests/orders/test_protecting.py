@@ -185,7 +185,7 @@ async def test_a_part_that_it_sold_is_not_sold_again_and_the_exit_sells_the_rest
     await desk.desk.update()
     assert held - Decimal("0.01") < desk.sold() <= held
     assert desk.desk.position() is None and desk.open() == []
-    assert len(desk.desk.told("Stop loss sold")) == len(desk.desk.told("🔴 Sold SOL/USDT")) == 1
+    assert len(desk.desk.told("Stop loss sold")) == len(desk.desk.told("💼 Sold SOL/USDT")) == 1
 
 
 async def test_who_cancels_it_by_hand_is_told_and_not_worked_against(protected_desk: ProtectedDesk) -> None:
