@@ -1,9 +1,9 @@
 """Pre-trade checks: what must hold before an order is sent, each with a code and a sentence that names the remedy.
 
-Every order that a flow sends, an exit too, is a limit that expires (`OrderKind.LIMIT`, ioc) at the bound that
-`calc_bound` gives: the exchange itself keeps the bound, where a market order checked against a book can still fill
+Every order that a flow sends to trade now, an exit too, is a limit that expires (`OrderKind.LIMIT`, ioc) at the bound
+that `calc_bound` gives: the exchange itself keeps the bound, where a market order checked against a book can still fill
 beyond it when the book moves in between. What the bound leaves unfilled is the remainder. No flow sends a market order
-or one that rests (see `OrderKind`); they are checked all the same, a market order's slippage against the book.
+(see `OrderKind`), whose slippage would be checked against the book; one that rests protects a position.
 """
 
 from __future__ import annotations
