@@ -7,6 +7,7 @@
     <home>/simulator/   the simulator's books
     <home>/logs/        one log a program
     <home>/tmp/         TMPDIR of every program
+    <home>/reports/, <home>/archive/, <home>/backtests/, <home>/backups/
     <home>/stack.lock   held by the running `fks up`
     <home>/stack.json   what that one started
 """
@@ -25,6 +26,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployments.processes import end_tree
 from lib.errors import EnvironmentRefused, FksError
+
+# What tells of accounts and trades is not for other users of the machine. `postgres` has rights of its own.
+PRIVATE = ("prefect", "simulator", "logs", "tmp", "reports", "archive", "backtests", "backups")
 
 
 class AlreadyRunning(FksError):
@@ -97,6 +101,13 @@ def locked_home(home: Path) -> Iterator[None]:
         lock.write(str(os.getpid()))
         lock.flush()
         yield
+
+
+def make_folders(home: Path) -> Path:
+    """Make the home and its folders, closed to other users; one that is there keeps its rights. Returns the home."""
+    for name in PRIVATE:
+        (home / name).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return home
 
 
 def save_record(home: Path, record: StackRecord) -> None:

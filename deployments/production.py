@@ -17,6 +17,7 @@ import psutil
 from deployments import environment
 from deployments.addresses import Addresses
 from deployments.databases import make_external
+from deployments.home import make_folders
 from deployments.specification import POOL
 from deployments.warming import LAST_IN_LINE, WARM
 from lib.errors import SettingsError
@@ -43,7 +44,7 @@ def serve(settings: Settings, home: Path, host: str) -> NoReturn:
         raise SettingsError("FKS_DATABASE_URL is not set. The Prefect server keeps its data in a database beside it.")
     login = _check_login(host)
     databases = make_external(settings.database_url.get_secret_value())
-    base = environment.base_environment(_make(home), Addresses(settings.prefect_port, None))
+    base = environment.base_environment(make_folders(home), Addresses(settings.prefect_port, None))
     env = environment.server_environment(base, databases.prefect_url)
     env |= {"PREFECT_SERVER_API_AUTH_STRING": login} if login else {}
     _become([*PREFECT, "server", "start", "--host", host, "--port", str(settings.prefect_port)], env)
@@ -89,7 +90,7 @@ def work(home: Path, name: str | None, health_port: int) -> NoReturn:
     api_url = os.environ.get("PREFECT_API_URL")
     if not api_url:
         raise SettingsError("PREFECT_API_URL is not set. Give the Prefect server's address, as http://host:4200/api.")
-    env = environment.worker_environment(environment.shared_environment(_make(home), api_url))
+    env = environment.worker_environment(environment.shared_environment(make_folders(home), api_url))
     env |= {"PREFECT_API_KEY": key} if (key := os.environ.get("PREFECT_API_KEY")) else {}
     env |= {"PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0", "PREFECT_WORKER_WEBSERVER_PORT": str(health_port)}  # noqa: S104 - it only says whether the worker polls, and a cluster asks from outside
     psutil.Popen(WARM, env=env).nice(LAST_IN_LINE)
@@ -99,11 +100,6 @@ def work(home: Path, name: str | None, health_port: int) -> NoReturn:
     _become(
         [*PREFECT, "worker", "start", "--pool", POOL, "--name", name, "--no-create-pool-if-not-found", *health], env
     )
-
-
-def _make(home: Path) -> Path:
-    (home / "tmp").mkdir(parents=True, exist_ok=True)
-    return home
 
 
 def _become(command: list[str], env: dict[str, str]) -> NoReturn:

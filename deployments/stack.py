@@ -128,7 +128,7 @@ def running_stack(
     """
     folder = settings.home.expanduser().absolute()
     with home.locked_home(folder), ExitStack() as stops:
-        (folder / "tmp").mkdir(exist_ok=True)
+        home.make_folders(folder)
         _check_settings(settings, folder, display, stopping)
         for name in home.end_leftovers(folder):
             display.note(f"Ended {name}, which an earlier, killed stack had left running.")
