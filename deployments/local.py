@@ -130,7 +130,7 @@ def tell_people(stack: Stack, reason: str) -> None:
     channels = stack.settings.channels
     for name in choose_channels(channels, Severity.URGENT):
         text = f"{reason}\n{UNWATCHED}\nWhat to do: {RESTART}"
-        refused = send_alert(channels[name].url.get_secret_value(), "🛑 The FKS stack stops", text)
+        refused = send_alert(channels[name].url.get_secret_value(), "⚠️ The FKS stack stops", text)
         stack.display.note(f"{name} was told." if refused is None else f"{name} could not be told: {refused}")
 
 

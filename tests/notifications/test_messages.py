@@ -10,10 +10,11 @@ import pytest
 from lib.errors import OperatorError
 from lib.notifications.cleaning import clean_text, neutralise_mentions
 from lib.notifications.messages import LARGEST_ATTACHMENT_BYTES, Attachment, MessageType, Severity
-from lib.notifications.texts import FAMILIES, write_import_failed, write_note
+from lib.notifications.texts import ALL_CLEAR, FAMILIES, write_import_failed, write_note
 from tests.notifications.samples import NOON, make_message
 
 LIB = Path(__file__).parents[2] / "lib"
+LITERAL_WITH_SIGN = re.compile("[\"']([\u2600-\u26ff\u2705\U0001f300-\U0001faff]\ufe0f?)[ \"']")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +58,22 @@ def test_mentions_are_read_but_call_nobody() -> None:
 
 def test_every_type_has_its_emoji() -> None:
     assert set(FAMILIES) == set(MessageType)
+
+
+def test_a_title_begins_with_the_sign_of_a_family_or_one_of_the_few_others_that_the_runbook_names() -> None:
+    signs = {*FAMILIES.values(), ALL_CLEAR, "🎯", "📬", "🧪"}
+    titles = [
+        (path.name, literal)
+        for folder in (LIB, LIB.parent / "deployments")
+        for path in folder.rglob("*.py")
+        for literal in LITERAL_WITH_SIGN.findall(path.read_text())
+    ]
+    others = {"🔁", "📎"}  # of a repeat, and of files: within a text
+
+    assert {sign for _, sign in titles} - others <= signs
+    assert {*FAMILIES.values(), "🎯", "📬", "🧪"} <= {sign for _, sign in titles}
+    runbook = (LIB.parent / "docs" / "operations.md").read_text()
+    assert all(f"| {sign} |" in runbook for sign in signs)
 
 
 def test_every_room_that_tells_people_something_tells_them_what_to_do() -> None:
