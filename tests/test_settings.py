@@ -55,6 +55,9 @@ def test_a_real_exchange_without_accounts_gets_a_paper_account() -> None:
         ("FKS_MAX_DAY_NOTIONAL", "Infinity", "FKS_MAX_DAY_NOTIONAL: Input should be a finite number"),
         ("FKS_MAX_DAY_NOTIONAL", "1e30", "FKS_MAX_DAY_NOTIONAL: Decimal input should have no more than 24 digits"),
         ("FKS_MAX_DAY_NOTIONAL", "5000 USDT", "FKS_MAX_DAY_NOTIONAL: Input should be a valid decimal"),
+        ("FKS_MAX_SLIPPAGE_PCT", "-1", "FKS_MAX_SLIPPAGE_PCT: Input should be greater than 0"),
+        ("FKS_MAX_SLIPPAGE_PCT", "50", "FKS_MAX_SLIPPAGE_PCT: Input should be less than or equal to 20"),
+        ("FKS_MAX_PRICE_MOVE_PCT", "0", "FKS_MAX_PRICE_MOVE_PCT: Input should be greater than 0"),
         ("FKS_EXCHANGE_SANDBOX", "true", "with exchange=simulator leave it out"),
     ],
 )

@@ -174,7 +174,9 @@ def check_halt(reason: str | None) -> None:
         CheckRefused: It is.
     """
     if reason is not None:
-        raise _refuse(Refusal.HALTED, f"Trading is halted: {reason}. Release it, then start this again.")
+        raise _refuse(
+            Refusal.HALTED, f"Trading is halted: {reason}. Nothing is sent until `fks release`; start a new run then."
+        )
 
 
 def _refuse(code: Refusal, message: str) -> CheckRefused:

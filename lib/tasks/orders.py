@@ -123,7 +123,9 @@ async def review_closing(
         await update_positions(platform, account)  # what rests on the exchange may have sold it a moment ago
     held = await find_held(platform, account, symbol)
     if held is None:
-        raise OrderRefused(f"Account {account} has no open position in {symbol}. `fks status` shows what it holds.")
+        raise OrderRefused(
+            f"Account {account} has no open position in {symbol}. Each run of critical-path lists what it holds."
+        )
     listing = await load_listing(platform, symbol)
     balances = free_up(await platform.accounts[account].fetch_balances(), await load_locked(platform, account))
     wanted = find_wanted(held, quantity, share_pct)

@@ -88,7 +88,7 @@ class Fray:
         seed: Of faults and kills; the machine's timing is its own.
         slots: Lives at once.
         kill_database: Kills the server of the database by -9 and starts it again; None leaves it alone.
-        looks_between_kills: Of the database, about.
+        looks_until_kill: Of the database, for the first time; several times as many before the next.
         show: Told of each life that has ended.
         counts: What happened.
     """
@@ -97,7 +97,7 @@ class Fray:
     seed: int
     slots: int
     kill_database: Callable[[], None] | None = None
-    looks_between_kills: int = 250
+    looks_until_kill: int = 60
     show: Step = silent
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -112,7 +112,7 @@ class Fray:
             begin: Prepares one for its slot.
         """
         choices, waiting, running = random.Random(self.seed), list(lives), dict[int, Life]()
-        deadline, until_kill = time.monotonic() + seconds, self.looks_between_kills
+        deadline, until_kill = time.monotonic() + seconds, self.looks_until_kill
         while (waiting or running) and time.monotonic() < deadline:
             for slot in set(range(self.slots)) - running.keys():
                 if waiting:
@@ -124,7 +124,7 @@ class Fray:
             self._disturb([*running.values()], choices)
             until_kill -= 1
             if self.kill_database is not None and until_kill <= 0:
-                until_kill = choices.randrange(self.looks_between_kills // 2, self.looks_between_kills * 2)
+                until_kill = self.looks_until_kill * choices.randrange(4, 12)
                 self.kill_database()
                 self.counts["database killed"] += 1
             time.sleep(choices.uniform(0.02, 0.15))  # the pace of the chaos

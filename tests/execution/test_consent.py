@@ -232,6 +232,11 @@ async def test_without_a_plan_the_remedy_is_named(trader: Trader) -> None:
         await consent(trader).review(None)
     with pytest.raises(OperatorError, match="There is no plan 17"):
         await consent(trader).review(17)
+    plan = trader.propose()
+    trader.bench.query("INSERT INTO accounts VALUES ('other', 'live', 'simulator', 'USDT', now())")
+    trader.bench.query("UPDATE rebalance_plans SET account = 'other'")
+    with pytest.raises(OperatorError, match="of account other, not of main"):
+        await consent(trader).review(plan.plan_id)
 
 
 async def test_a_leg_below_a_minimum_that_was_raised_meanwhile_fails_with_the_reason(trader: Trader) -> None:

@@ -55,7 +55,7 @@ async def test_a_halt_stops_a_trade_on_paper_with_its_reason(
         prefect_server.api.delete_variable(VARIABLE)
     assert state.type == "FAILED"
     assert re.search(
-        r"Trading is halted: look first \(anna, .* UTC\)\. Release it, then start this again", str(state.message)
+        r"Trading is halted: look first \(anna, .* UTC\)\. Nothing is sent until `fks release`", str(state.message)
     )
     assert prefect_world.query("SELECT count(*) FROM paper_orders") == [(0,)]
 

@@ -78,7 +78,7 @@ async def test_a_halt_refuses_the_next_order_with_its_reason_until_it_is_release
     refused = await order(prefect_world, "fks-1")
     assert (refused.state, refused.refusal, refused.attempts) == ("rejected", "halted", ())
     assert "Trading is halted: prices look wrong (anna, 20" in refused.reason
-    assert "Release it" in refused.reason
+    assert "Nothing is sent until `fks release`; start a new run then." in refused.reason
 
     halting.release(tmp_path, "ben", terminal)
     assert await load_halt() is None

@@ -36,6 +36,7 @@ async def test_garbage_is_a_bad_answer(exchange: BinanceExchange, peer: Peer, ga
         {"asks": [["101", "3"], ["100.5", "0.25"]]},
         {"asks": [["100.5", "1"], ["100.5", "2"]]},
         {"asks": [["100.5", "0"]]},
+        {"bids": [["0", "1"]]},
         {"asks": [[100.5, "1"]]},
         {"asks": [["100.5"]]},
         {"asks": None},
