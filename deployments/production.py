@@ -77,7 +77,7 @@ def _is_loopback(host: str) -> bool:
 def work(home: Path, name: str | None, health_port: int) -> NoReturn:
     """Become a worker of the pool: one that takes runs, each a process of this machine.
 
-    The indicators are compiled meanwhile, with the lowest priority; what is compiled already is only read.
+    Indicators and backtests are compiled meanwhile, with the lowest priority; what is compiled already is only read.
 
     Args:
         home: Folder of what runs write: reports, Prefect's own.

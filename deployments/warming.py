@@ -1,4 +1,4 @@
-"""Compiling the indicators' kernels beside the first runs: the first run that needs them would wait for it."""
+"""Compiling the kernels of indicators and backtests beside the first runs: who needs them first would wait for it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployments import environment
 from deployments.processes import Child, last_lines
 from deployments.stack import Stack
 
-WARM = (sys.executable, "-m", "lib.indicators.warm")
+WARM = (sys.executable, "-m", "lib.research.warm")
 LAST_IN_LINE = 19  # the nice value that leaves the processor to everyone else, the first critical path among them
 
 
@@ -30,7 +30,7 @@ class Warming:
         self._child.start()
         if self._child.process is not None:
             self._child.process.nice(LAST_IN_LINE)
-        self._display.note("Compiling the indicators in the background …")
+        self._display.note("Compiling indicators and backtests in the background …")
 
     def follow(self) -> None:
         """Say once how it ended. A failure is no reason to stop: runs that need the kernels compile them themselves."""
@@ -38,10 +38,10 @@ class Warming:
         if code is None:
             return
         if code == 0:
-            self._display.note(f"The indicators are compiled ({time.monotonic() - self._began:.1f} s).")
+            self._display.note(f"Indicators and backtests are compiled ({time.monotonic() - self._began:.1f} s).")
         else:
             self._display.crash(
-                f"The indicators could not be compiled ahead (code {code}); runs that need them take longer.",
+                f"Indicators and backtests could not be compiled ahead (code {code}); runs that need them take longer.",
                 self._child.log,
                 last_lines(self._child.log),
             )

@@ -142,7 +142,7 @@ def test_the_stack_survives_crashes_and_kills_and_is_never_there_twice(machine: 
     assert "critical-path/every-5-minutes" in first.text
     assert "nobody is told" in first.text
     assert machine.fks("status")[0] == 0
-    wait_until("the kernels are compiled", lambda: first.shows("The indicators are compiled"), 120)
+    wait_until("the kernels are compiled", lambda: first.shows("Indicators and backtests are compiled"), 120)
 
     code, said = run_to_end(machine.up())
     assert code == 1

@@ -57,7 +57,7 @@ print(os.nice(0))
 
         def is_over() -> bool:
             background.follow()
-            return "The indicators are compiled (" in text(stack)
+            return "Indicators and backtests are compiled (" in text(stack)
 
         wait_until("it is over", is_over)
         background.follow()
