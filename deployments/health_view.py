@@ -49,7 +49,7 @@ def load_health(
     finally:
         engine.dispose()
     server = _renew(kept.server if kept else None, state, now)
-    breaches = find_breaches(server, store, settings, now)
+    breaches = find_breaches(server if state else None, store, settings, now)
     problems = follow(kept.problems if kept else (), breaches, now).problems
     record = HealthRecord(at=now, server=server, server_error=error, store=store, problems=problems)
     return record, kept
@@ -65,11 +65,10 @@ def _ask_state(api: PrefectApi | None, now: datetime) -> tuple[QueueState | None
 
 
 def _renew(kept: ServerFigures | None, state: QueueState | None, now: datetime) -> ServerFigures | None:
-    if state is None:
-        return None
-    if kept is None:
-        return ServerFigures(since=now, until=now, state=state)
-    return kept.model_copy(update={"state": state})
+    """Return the kept counts of runs with the state as of now, which has neither queues nor workers while unknown."""
+    if kept is not None:
+        return kept.model_copy(update={"state": state or QueueState(pool="unknown", queues=(), workers=())})
+    return ServerFigures(since=now, until=now, state=state) if state else None
 
 
 def show_health(
@@ -87,8 +86,8 @@ def show_health(
     for table in list_tables(record):
         display.console.print(render_table(table.title, table.headings, table.rows))
     if record.server_error:
-        display.note(f"Queues, workers and runs cannot be read: {record.server_error}")
-    elif kept is None:
+        display.note(f"Queues and workers cannot be read: {record.server_error}")
+    if kept is None:
         display.note("How runs ended is not counted yet; platform-health does it every hour.")
     if standing := record.standing:
         display.warn(f"Out of bounds: {render_count(len(standing), 'figures')}. `fks doctor` looks for the causes.")

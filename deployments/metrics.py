@@ -77,12 +77,13 @@ class HealthCollector(Collector):
         yield GaugeMetricFamily("fks_up", "Whether the database answers", value=1)
         yield GaugeMetricFamily("fks_problems", "Figures that are out of bounds", value=len(record.standing))
         yield GaugeMetricFamily(
-            "fks_server_up", "Whether the Prefect server answers", value=int(record.server is not None)
+            "fks_server_up", "Whether the Prefect server answers", value=int(not record.server_error)
         )
         yield from _collect_store(record.store, record.at)
         if record.server is not None:
-            yield from _collect_state(record.server.state, record.at)
             yield from _collect_runs(record.server)
+        if record.server is not None and not record.server_error:
+            yield from _collect_state(record.server.state, record.at)
 
 
 def _collect_store(store: StoreFigures, now: datetime) -> Iterator[GaugeMetricFamily]:

@@ -60,10 +60,11 @@ def test_every_figure_is_a_metric_with_its_labels() -> None:
     }.items() <= found.items()
 
 
-def test_of_a_server_that_does_not_answer_there_is_no_figure() -> None:
-    found = samples(render_metrics(lambda: RECORD.model_copy(update={"server": None})))
+def test_of_a_server_that_does_not_answer_there_are_only_the_runs_that_were_counted_before() -> None:
+    found = samples(render_metrics(lambda: RECORD.model_copy(update={"server_error": "refused"})))
     assert found["fks_server_up",] == 0
-    assert not [name for name, *_ in found if name.startswith(("fks_queue", "fks_task", "fks_workers"))]
+    assert not [name for name, *_ in found if name.startswith(("fks_queue", "fks_workers"))]
+    assert found["fks_flow_runs_24h", "flow=critical-path", "outcome=failed"] == 3
     assert found["fks_equity", "account=demo", "quote_asset=USDT"] == 10123.4
 
 

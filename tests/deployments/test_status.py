@@ -20,6 +20,7 @@ from deployments.display import Display
 from deployments.status import render_age, show_status
 from lib.adapters.database.engine import make_engine
 from lib.adapters.database.findings import DatabaseFindings
+from lib.adapters.database.health import DatabaseHealth
 from lib.adapters.database.notifications import NotificationStore
 from lib.adapters.database.orders import DatabaseOrders
 from lib.adapters.database.protections import DatabaseProtections
@@ -28,12 +29,14 @@ from lib.execution.findings import classify
 from lib.execution.halt import VARIABLE
 from lib.execution.orders import Attempt, OrderKind, OrderReport, OrderState
 from lib.execution.protection import Protection
+from lib.health.figures import HealthRecord
 from lib.notifications.messages import MessageType, Severity
 from lib.notifications.texts import compose
 from lib.portfolio.fills import Side
 from lib.settings import load_settings
 from tests.allocation.conftest import make_plan
 from tests.execution.test_orders import intend
+from tests.health.samples import NOW, SERVER, STORE
 from tests.prefect_servers import PrefectServer, free_port
 
 
@@ -181,6 +184,21 @@ def test_a_plan_waits_for_approval_while_a_run_asks_for_it(stored: Home) -> None
         assert re.search(rf"main plan 1 \(\w+\) {words} \d+ s", stored.show())
 
 
+def test_the_platforms_health_is_shown_as_it_was_counted_last_with_what_is_out_of_bounds_now(stored: Home) -> None:
+    assert "How runs ended is not counted yet; platform-health does it every hour." in stored.show()
+    with stored.engine.begin() as connection:
+        connection.execute(text("INSERT INTO strategies VALUES ('breakout', 'disabled', '', now(), 1)"))
+    kept = HealthRecord(at=NOW, server=SERVER, store=STORE)
+    with DatabaseHealth(stored.engine).open_book() as book:
+        book.save(kept, ())
+    shown = stored.show()
+    assert "Tasks of the 24 hours up to 2026-03-02 09:15 UTC" in shown
+    assert "check_stop_loss fast 288 3 (1.0 %) 0.4 s 1.5 s 2 min" in shown
+    assert "Queues and workers cannot be read: no Prefect server runs" in shown
+    assert "strategies 0 strategies of 1 give signals (at least 1)" in shown
+    assert "Out of bounds: 1 figure. `fks doctor` looks for the causes." in shown
+
+
 @pytest.mark.stack
 @pytest.mark.xdist_group("stack")
 @pytest.mark.timeout(120)
@@ -209,3 +227,21 @@ def test_every_quantity_is_shown_to_its_last_digit(stored: Home) -> None:
     with DatabaseOrders(stored.engine).open_desk("main") as desk:
         desk.add(order)
     assert "buy 0.000123 BTC/USDT" in stored.show()
+
+
+def test_the_newest_report_of_each_kind_is_shown_with_its_page(stored: Home) -> None:
+    report = text(
+        "INSERT INTO reports VALUES (:kind, '', :day, now() - :age * interval '1 hour', :line, '', :path, :flaws)"
+    )
+    rows = (
+        ("daily", "2026-11-21", 30, "+1.00 % (+10.00 USDT)", "/home/reports/old.html", ""),
+        ("daily", "2026-11-22", 6, "-2.00 % (-20.00 USDT)", "/home/reports/new.html", ""),
+        ("weekly", "2026-11-22", 3, "+3.00 % (+30.00 USDT)", None, "the equity chart"),
+    )
+    with stored.engine.begin() as connection:
+        for row in rows:
+            connection.execute(report, dict(zip(("kind", "day", "age", "line", "path", "flaws"), row, strict=True)))
+    shown = stored.show()
+    assert "daily 6 h -2.00 % (-20.00 USDT) /home/reports/new.html weekly 3 h" in shown
+    assert "+3.00 % (+30.00 USDT) (parts are missing) could not be written" in shown
+    assert "old.html" not in shown
