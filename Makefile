@@ -30,10 +30,10 @@ types: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
 
-# Orders and whole rebalance plans, by processes that are killed while the exchange fails and the database dies.
+# Orders, rebalance plans, tickets with exits: processes are killed while the exchange fails and the database dies.
 # make chaos ARGS="--seed 17" makes the choices of an earlier run again.
 chaos: $(VENV)/.dev
-	$(BIN)/python -m tests.execution.chaos $(ARGS)
+	$(BIN)/python -m tests.execution $(ARGS)
 
 # What the nightly search on a Dask cluster needs (FKS_DASK_ADDRESS), here and on its workers.
 dask: $(VENV)/.runtime

@@ -1,29 +1,19 @@
-"""Chaos: many processes place orders while everything fails at random and processes are killed by -9.
+"""Chaos of single orders: processes place them, beside each other, while everything fails and they are killed by -9.
 
-    make chaos                      400 single orders, then 200 whole plans, then 200 tickets with their exits
-    make chaos ARGS="--seed 17"     the choices of an earlier run again (the machine's timing is its own)
-    make chaos ARGS="--orders 0 --plans 0 --tickets 20"
-
-At the end the simulator's own books are compared with ours (`tests.execution.books`): every intent has one order there,
-executed exactly once in its whole quantity, or was rejected with a reason and not executed; nothing else was executed,
-and our fills, cash and fees equal theirs to the last digit. Of plans and tickets, see `tests.execution.plan_chaos` and
-`tests.execution.ticket_chaos`.
+At the end every order is at the exchange once and was executed exactly once in its whole quantity, or was rejected with
+a reason and not executed; nothing else was executed, and our fills, cash and fees are the exchange's.
 """
 
 from __future__ import annotations
 
-import argparse
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from sqlalchemy import text
 
 from deployments import postgres
@@ -31,20 +21,15 @@ from deployments.postgres_data import running_process
 from lib.adapters.database.engine import make_engine
 from lib.errors import EnvironmentRefused
 from lib.execution.orders import OrderIntent
-from tests.databases import TEMPLATE, ensure_migrated, new_database, remove, session_folder
 from tests.execution.books import compare_balances, compare_fills, compare_orders
-from tests.execution.lives import PROCESSES, Fray, Step, silent, work_quietly
+from tests.execution.lives import PROCESSES, Step, silent, work_quietly
 from tests.execution.mishaps import arm_something, take_away
-from tests.execution.plan_chaos import PlanChaos
-from tests.execution.ticket_chaos import SYMBOLS, TicketChaos
-from tests.execution.worker import POINTS, PRICES, SECRET, Task, choose_intents, run
-from tests.simulators import RunningSimulator, running_simulator
+from tests.execution.worker import AFTER_POST, POINTS, PRICES, SECRET, Task, choose_intents, run
+from tests.simulators import RunningSimulator
 
 ACCOUNTS = ("first", "second")
 WORKERS = 3
 FINISH_SECONDS = 90
-SECONDS_A_LIFE = 15  # of a plan or ticket, at most, with many at once
-PLANS_AT_ONCE = 14
 
 
 @dataclass
@@ -59,6 +44,7 @@ class Chaos:
         kill_database: Kills the server of the database by -9 and starts it again; None leaves it alone.
         show: Told how many more orders are at the exchange.
         counts: What happened.
+        shown: Orders that were shown.
     """
 
     simulator: RunningSimulator
@@ -67,6 +53,7 @@ class Chaos:
     count: int
     kill_database: Callable[[], None] | None = None
     show: Step = silent
+    shown: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
     def run(self, seconds: float) -> list[str]:
@@ -77,6 +64,7 @@ class Chaos:
         self.simulator.control.clear_faults()
         last = self._start(intents, seed=0, die_at=None)
         last.join(FINISH_SECONDS)
+        self._show_placed()
         if last.is_alive():
             last.kill()
             return [
@@ -103,7 +91,6 @@ class Chaos:
         """Arm faults and kill processes, whose places others take at once, until time is up or all is done."""
         choices = random.Random(self.seed)
         workers: list[BaseProcess] = []
-        placed = 0
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             for ended in [worker for worker in workers if not worker.is_alive()]:
@@ -112,14 +99,12 @@ class Chaos:
                 if ended.exitcode == 0:
                     deadline = 0
             while len(workers) < WORKERS:
-                point = choices.choice([None, *POINTS])
+                point = choices.choice([None, AFTER_POST, *POINTS])
                 workers.append(self._start(intents, choices.randrange(10**6), point, choices.randrange(4)))
             arm_something(self.simulator, choices, self.counts, symbol="ETHUSDT")  # a market order's rest never follows
             if choices.random() < 0.03:
                 self._borrow(choices)
-                there = self._count_placed()
-                self.show(there - placed)
-                placed = there
+                self._show_placed()
             if choices.random() < 0.12:
                 victim = workers.pop(choices.randrange(len(workers)))
                 victim.kill()
@@ -133,9 +118,11 @@ class Chaos:
             worker.kill()
             worker.join()
 
-    def _count_placed(self) -> int:
+    def _show_placed(self) -> None:
         books = self.simulator.control.request("GET", "/books")["accounts"]
-        return sum(len(books[name]["orders"]) for name in ACCOUNTS)
+        there = sum(len(books[name]["orders"]) for name in ACCOUNTS)
+        self.show(there - self.shown)
+        self.shown = there
 
     def _borrow(self, choices: random.Random) -> None:
         """Take all of an asset away from an account for a moment: what is ordered meanwhile cannot be paid."""
@@ -188,87 +175,3 @@ def restart_killed(server: postgres.Server) -> None:
                 raise
         else:
             return
-
-
-@dataclass
-class Show:
-    """Runs each kind of chaos, with a bar and a line of what happened.
-
-    Attributes:
-        server: Of the databases; durable, since it is killed, too.
-        seed: Of every choice.
-        folder: For what processes leave to their heirs.
-        problems: Everything that was wrong.
-    """
-
-    server: postgres.Server
-    seed: int
-    folder: Path
-    problems: list[str] = field(default_factory=list)
-
-    def orders(self, count: int, seconds: float) -> None:
-        """Single orders of two accounts."""
-        with self._world("orders", count) as (simulator, url, show):
-            chaos = Chaos(simulator, url, self.seed, count, self._kill, show)
-            self._tell("orders", chaos.run(seconds), chaos.counts)
-
-    def plans(self, count: int) -> None:
-        """Whole plans, each of an account of its own."""
-        with self._world("plans", count) as (simulator, url, show):
-            fray = Fray(simulator, self.seed, PLANS_AT_ONCE, self._kill, show=show)
-            self._tell("plans", PlanChaos(fray, url, count, self.folder).run(SECONDS_A_LIFE * count), fray.counts)
-
-    def tickets(self, count: int) -> None:
-        """Tickets and exits, each of an account of its own."""
-        with self._world("tickets", count) as (simulator, url, show):
-            fray = Fray(simulator, self.seed, len(SYMBOLS), self._kill, show=show)
-            self._tell("tickets", TicketChaos(fray, url, count, self.folder).run(SECONDS_A_LIFE * count), fray.counts)
-
-    def _kill(self) -> None:
-        restart_killed(self.server)
-
-    @contextmanager
-    def _world(self, what: str, count: int) -> Iterator[tuple[RunningSimulator, str, Step]]:
-        bar = Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with (
-            new_database(self.server, TEMPLATE) as url,
-            running_simulator(weight_limit_per_minute=10**6) as simulator,
-            bar,
-        ):
-            task = bar.add_task(what, total=count)
-            yield simulator, url, lambda steps: bar.advance(task, steps)
-
-    def _tell(self, what: str, problems: list[str], counts: Counter[str]) -> None:
-        self.problems += [f"{what}: {one}" for one in problems]
-        happened = "".join(f"\n  {name}: {count}" for name, count in sorted(counts.items()))
-        print(f"seed {self.seed}, {what}: {len(problems)} wrong{happened}", flush=True)
-
-
-def main() -> None:
-    """Run chaos from the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seed", type=int, default=int(time.time()))
-    parser.add_argument("--seconds", type=float, default=120, help="of single orders")
-    parser.add_argument("--orders", type=int, default=400)
-    parser.add_argument("--plans", type=int, default=200)
-    parser.add_argument("--tickets", type=int, default=200)
-    given, folder = parser.parse_args(), session_folder()
-    try:
-        server = postgres.start(folder / "postgres")
-        ensure_migrated(server)
-        show = Show(server, given.seed, folder)
-        if given.orders:
-            show.orders(given.orders, given.seconds)
-        if given.plans:
-            show.plans(given.plans)
-        if given.tickets:
-            show.tickets(given.tickets)
-    finally:
-        remove(folder)
-    right = "Nothing was executed twice, and our fills, positions, cash and fees are the exchange's."
-    print("\n".join([*show.problems, f'Again: make chaos ARGS="--seed {given.seed}"']) if show.problems else right)
-    raise SystemExit(bool(show.problems))
-
-
-if __name__ == "__main__":
-    main()

@@ -28,11 +28,11 @@ from lib.execution.rebalancing import RebalanceOptions, run_rebalance_plan
 from lib.notifications.messages import Message
 from lib.ports import BookSource, SystemClock
 from tests.execution.mishaps import DisturbedOrders, OtherHand
-from tests.execution.worker import POINTS, RULES, SECRET, WINDOW, Fate, MortalStore
+from tests.execution.worker import AFTER_POST, POINTS, RULES, SECRET, WINDOW, Fate, MortalStore
 
 PLAN_POINTS = (
     *POINTS,
-    "after_post",
+    AFTER_POST,
     "before_running",
     "after_running",
     "before_settling",

@@ -32,11 +32,11 @@ from lib.tasks import dealing, exits, orders, portfolio
 from lib.tasks.order_facts import find_held
 from lib.wiring import open_platform
 from tests.execution.mishaps import DisturbedOrders, OtherHand
-from tests.execution.worker import POINTS, SECRET, WINDOW, Fate, MortalStore
+from tests.execution.worker import AFTER_POST, POINTS, SECRET, WINDOW, Fate, MortalStore
 from tests.simulators import Control
 
 COMMITS = ("open_books", "save_limits", "save_alarm", "add", "decide", "settle", "begin", "end")
-TICKET_POINTS = (*POINTS, "after_post", *(f"{when}_{name}" for name in COMMITS for when in ("before", "after")))
+TICKET_POINTS = (*POINTS, AFTER_POST, *(f"{when}_{name}" for name in COMMITS for when in ("before", "after")))
 MOST_ATTEMPTS = 12  # of one exit; what nobody can sell by then stays wanted, with the reason
 GRACE_SECONDS, PATIENCE_SECONDS = 1.5, 6
 AGAIN = (RetryableError, BadAnswer, AllItemsFailed, EnvironmentRefused)

@@ -28,6 +28,8 @@ from lib.portfolio.fills import Fill, Side
 from lib.ports import SystemClock
 
 POINTS = ("before_intent", "after_intent", "after_attempt", "after_reply", "before_fills", "before_outcome")
+AFTER_POST = "after_post"  # no exact point: the request has left, and is mostly not answered
+UNDER_WAY_SECONDS = 0.004
 WINDOW = timedelta(seconds=1)
 RULES = PlacingRules(
     grace=timedelta(seconds=1.5), patience=timedelta(seconds=6), poll_seconds=0.05, max_attempts=10_000
@@ -97,12 +99,15 @@ class MortalDesk(DatabaseOrderDesk):
 
 
 class MortalOrders(BinanceOrders):
-    """A venue that meets its fate when a reply has come."""
+    """A venue that meets its fate while a request is under way, and when a reply has come."""
 
     fate: Fate
 
     async def submit(self, intent: OrderIntent, attempted_at: datetime) -> OrderReport:
-        report = await super().submit(intent, attempted_at)
+        sending = asyncio.ensure_future(super().submit(intent, attempted_at))
+        await asyncio.wait([sending], timeout=UNDER_WAY_SECONDS)
+        self.fate.reach(AFTER_POST)
+        report = await sending
         self.fate.reach("after_reply")
         return report
 

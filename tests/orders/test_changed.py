@@ -61,5 +61,5 @@ async def test_a_deposit_and_a_clock_that_is_off_change_nothing_of_an_approved_o
     control.request("POST", "/deposit", asset="USDT", amount="5000")
     control.arm("timestamp", "/api/v3/order", "POST")  # -1021, as by a clock that was set meanwhile
     result = await orders_desk.place(review)
-    assert review.ticket is not None
+    assert review.ticket is not None and result.order is not None
     assert (result.order.executed_quantity, len(orders_desk.booked())) == (review.ticket.quantity, 1)
