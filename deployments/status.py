@@ -130,6 +130,7 @@ def _show_overview(overview: TradingOverview, display: Display, now: datetime, p
     _show_table(display, "Orders that differ from the exchange's", ("account", "kind", "age", "what", "name"), findings)
     if not (orders or plans or exits or breaks):
         display.note("No open order, no open rebalance plan, no position to be sold, no break.")
+    _show_table(display, "Newest reports", ("report", "age", "what", "page"), _list_reports(overview, now))
     _show_messages(overview, display, now)
 
 
@@ -217,6 +218,18 @@ def _list_findings(overview: TradingOverview, now: datetime) -> list[tuple[str, 
             " ".join(name for name in (one.order_id, one.client_order_id) if name),
         )
         for one in overview.findings
+    ]
+
+
+def _list_reports(overview: TradingOverview, now: datetime) -> list[tuple[str, ...]]:
+    return [
+        (
+            one.kind,
+            render_age(now - one.created_at),
+            f"{one.headline}{' (parts are missing)' if one.is_flawed else ''}",
+            one.path or "could not be written",
+        )
+        for one in overview.reports
     ]
 
 

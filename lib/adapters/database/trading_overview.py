@@ -57,6 +57,10 @@ PROTECTIONS = text("""
     WHERE position.closed_at IS NULL AND (position.stop_loss IS NOT NULL OR last.is_live)
     ORDER BY position.account, position.symbol
 """)
+REPORTS = text("""
+    SELECT DISTINCT ON (report_type) report_type AS kind, created_at, headline, path, flaws <> '' AS is_flawed
+    FROM reports ORDER BY report_type, created_at DESC
+""")
 EXITS = text("""
     SELECT account, symbol, kind, policy, state, attempts, wanted_at, note
     FROM position_exits
@@ -182,6 +186,17 @@ class WaitingMessage:
 
 
 @dataclass(frozen=True)
+class LastReport:
+    """The newest report of its kind; `path` is its page, None where it could not be written."""
+
+    kind: str
+    created_at: datetime
+    headline: str
+    path: str | None
+    is_flawed: bool
+
+
+@dataclass(frozen=True)
 class TradingOverview:
     """Everything that is under way; of the messages at most `MOST_MESSAGES`, urgent ones first, then the newest."""
 
@@ -192,6 +207,7 @@ class TradingOverview:
     breaks: tuple[OpenBreak, ...]
     findings: tuple[OpenFinding, ...]
     messages: tuple[WaitingMessage, ...]
+    reports: tuple[LastReport, ...]
 
 
 def load_trading_overview(engine: Engine, now: datetime) -> TradingOverview:
@@ -215,6 +231,7 @@ def load_trading_overview(engine: Engine, now: datetime) -> TradingOverview:
                     WaitingMessage(row.severity, row.title, row.created_at, tuple(row.errors or ()))
                     for row in connection.execute(UNDELIVERED, recent)
                 ),
+                reports=_load(connection, REPORTS, LastReport),
             )
     except ProgrammingError as error:
         raise OperatorError(
