@@ -196,13 +196,23 @@ class Placing:
         order = await self._drive(order, may_send=False)
         if order.state is OrderState.NEW:
             return await self._change(order, OrderState.REJECTED, reason="It was withdrawn before it was sent.")
-        if not order.state.is_at_exchange:
-            return order
-        try:
-            await self._venue.cancel(order.intent.symbol, client_order_id)
-        except (UnknownOrder, OrderRefused, OrderNotSent, OutcomeUnknown) as error:
-            logger.warning("Cancelling %s: %s It is looked up.", order.name, error)
+        for _ in range(self._rules.max_attempts):
+            if not order.state.is_at_exchange or await self._cancel_once(order):
+                break
+            await self._wait(self._rules.poll_seconds)
+            order, _ = await self._look_up(order)  # cancelling once more harms nobody, and waiting may
         return await self._drive(order, may_send=False, until_final=True)
+
+    async def _cancel_once(self, order: Order) -> bool:
+        """Ask the exchange to cancel an order; tell whether it has answered."""
+        try:
+            await self._venue.cancel(order.intent.symbol, order.intent.client_order_id)
+        except (UnknownOrder, OrderRefused) as error:
+            logger.warning("Cancelling %s: %s It is looked up.", order.name, error)
+        except (OrderNotSent, OutcomeUnknown) as error:
+            logger.warning("Cancelling %s: %s It is looked up and cancelled again.", order.name, error)
+            return False
+        return True
 
     async def end_lost(self, client_order_id: str, note: str) -> Order:
         """End an order that the exchange does not have, or that was never sent, as rejected; its fills stay.

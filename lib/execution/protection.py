@@ -113,6 +113,11 @@ class Guard:
         return self.is_live and all(order.state.is_final or order.state.is_at_exchange for order in self.orders)
 
     @property
+    def is_sound(self) -> bool:
+        """Whether it rests, and nobody has begun to cancel it."""
+        return self.is_resting and self.protection.released_at is None
+
+    @property
     def has_target(self) -> bool:
         """Whether its take profit was sent too."""
         return any(order.intent.kind is OrderKind.LIMIT_MAKER for order in self.orders)
@@ -211,7 +216,7 @@ def judge(
 def _judge_live(held: HeldPosition, live: Sequence[Guard], now: datetime) -> Judgement:
     last = live[-1]
     protection, position = last.protection, held.position
-    if len(live) > 1 or not last.is_resting or protection.released_at is not None:
+    if len(live) > 1 or not last.is_sound:
         return Judgement(Need.REPLACE, "a run that ended has left it unfinished")
     if (protection.stop_loss, protection.take_profit) != (held.stop_loss, held.take_profit):
         return Judgement(Need.REPLACE, f"the limits were changed, it has {protection.describe()}")

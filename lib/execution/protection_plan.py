@@ -37,9 +37,12 @@ class Planned:
     protection: Protection
     intents: tuple[OrderIntent, ...]
 
-    def is_same(self, guard: Guard) -> bool:
-        """Tell whether that is what rests already, so that nothing would be gained by a replacement."""
-        return self.protection.quantity == guard.protection.quantity and (len(self.intents) > 1) == guard.has_target
+    def is_no_better(self, guard: Guard) -> bool:
+        """Tell whether nothing would be gained by putting it in the place of what rests with the same limits."""
+        mine, its = self.protection, guard.protection
+        if (mine.stop_loss, mine.take_profit) != (its.stop_loss, its.take_profit):
+            return False
+        return bool(mine.refusal) or (mine.quantity == its.quantity and (len(self.intents) > 1) == guard.has_target)
 
     def is_refused_again(self, known: Sequence[Guard]) -> bool:
         """Tell whether nothing can be sent, and the newest protection says so already of the same limits."""

@@ -149,9 +149,9 @@ class _Work:
             return self._note(
                 symbol, "the price is at the stop loss: left to the account's stop_policy", Status.SKIPPED
             )
-        if live and live[-1].protection.note and len(live) == 1 and planned.is_same(live[-1]):
-            await asyncio.to_thread(self._store.note_look, live[-1].protection, now)
-            return self._note(symbol, f"as it was: {planned.protection.note}")
+        if len(live) == 1 and live[0].is_sound and live[0].protection.note and planned.is_no_better(live[0]):
+            await asyncio.to_thread(self._store.note_look, live[0].protection, now)
+            return self._note(symbol, judged.why)
         if has_sold(live, await self._release(live, judged.why)):
             return self._note(symbol, "it sold while it was to be replaced; the next chain looks again", Status.PARTIAL)
         return await self._place(symbol, held)

@@ -1,0 +1,188 @@
+"""What a position's protection needs, and which orders it becomes: numbers worked out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from lib.errors import OrderRefused
+from lib.execution.orders import Attempt, AttemptOutcome, Order, OrderKind, OrderState
+from lib.execution.protection import Ending, Guard, Need, count_locked, free_up, judge
+from lib.execution.protection_messages import write_ended
+from lib.execution.protection_plan import Market, Planned, plan_protection
+from lib.market.book import Level, OrderBook
+from lib.market.symbols import SymbolStatus
+from lib.portfolio.fills import Balance, Fill, Side
+from lib.portfolio.ledger import Position
+from lib.portfolio.stores import HeldPosition, Listing, Valuation
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+SOL = Listing(SymbolStatus.TRADING, Decimal("0.01"), Decimal("0.1"), Decimal("0.01"), Decimal(5))
+
+
+def hold(quantity: str = "2.005", stop: str | None = "90", target: str | None = "120", price: str = "100") -> Any:
+    position = Position(
+        symbol="SOL/USDT",
+        opened_by="SOL/USDT#1",
+        opened_at=NOW,
+        closed_at=None,
+        quantity=Decimal(quantity),
+        cost_quote=Decimal(200),
+        average_cost=Decimal(100),
+        realized_pnl_quote=Decimal(0),
+        fees_quote=Decimal(0),
+        quantity_step=Decimal("0.01"),
+    )
+    valuation = Valuation(Decimal(price), NOW, Decimal(0), Decimal(0))
+    return HeldPosition(
+        "main", position, valuation, Decimal(stop) if stop else None, Decimal(target) if target else None
+    )
+
+
+def see(free: str | None = "5", bid: str = "100", ask: str = "100.1", listing: Listing = SOL) -> Market:
+    book = OrderBook("SOL/USDT", (Level(Decimal(bid), Decimal(9)),), (Level(Decimal(ask), Decimal(9)),))
+    balance = None if free is None else Balance("SOL", Decimal(free), Decimal(0))
+    return Market(listing, book, balance, Decimal(2))
+
+
+def plan(held: HeldPosition, market: Market, known: tuple[Guard, ...] = ()) -> Planned:
+    planned = plan_protection(held, known, market, NOW)
+    assert planned is not None
+    return planned
+
+
+def guard(
+    state: OrderState = OrderState.OPEN, sold: str = "0", outcome: AttemptOutcome = AttemptOutcome.ACCEPTED, **of: Any
+) -> Guard:
+    """What was placed for the position that is held, an hour and a half ago."""
+    planned = plan(hold(), see())
+    fills = ()
+    if Decimal(sold):
+        fills = (Fill("main", "SOL/USDT", 7, "3", Side.SELL, Decimal(89), Decimal(sold), Decimal(0), "USDT", NOW),)
+    orders = tuple(
+        Order(intent, state, (Attempt(1, NOW, outcome),), "3", fills if intent.stop_price else (), "no", "", NOW)
+        for intent in planned.intents
+    )
+    placed_at = NOW - timedelta(minutes=90)
+    return Guard(replace(planned.protection, created_at=placed_at, looked_at=placed_at, **of), orders)
+
+
+def need(held: HeldPosition | None, *known: Guard, **how: Any) -> Need:
+    return judge(held, known, **{"is_on": True, "now": NOW} | how).need
+
+
+def test_prices_are_cut_to_ticks_and_the_quantity_to_steps() -> None:
+    stop, target = plan(hold(stop="90.07", target="120.01"), see()).intents
+    assert (stop.kind, stop.quantity, stop.stop_price, stop.limit_price) == (
+        OrderKind.STOP_LOSS_LIMIT,
+        Decimal("2"),
+        Decimal("90.0"),
+        Decimal("88.2"),
+    )
+    assert (target.kind, target.limit_price, target.stop_price) == (OrderKind.LIMIT_MAKER, Decimal("120.1"), None)
+    assert stop.client_order_id[:-1] == target.client_order_id[:-1] and stop.plan == target.plan
+
+
+def test_without_a_target_or_beyond_it_the_stop_rests_alone() -> None:
+    assert len(plan(hold(target=None), see()).intents) == 1
+    reached = plan(hold(), see(bid="119.9", ask="120"))
+    assert len(reached.intents) == 1 and "which the price has reached" in reached.protection.note
+    refused = guard(OrderState.REJECTED, outcome=AttemptOutcome.REFUSED)
+    assert len(plan(hold(), see(), (refused,)).intents) == 1
+    assert len(plan(hold(target="130"), see(), (refused,)).intents) == 2  # other limits
+    assert len(plan(hold(), see(), (guard(OrderState.REJECTED),)).intents) == 2  # withdrawn, not refused
+
+
+def test_what_cannot_be_sent_says_why() -> None:
+    assert plan_protection(hold(), (), see(bid="90"), NOW) is None
+    assert "below 0.01" in plan(hold(), see(free="0.005")).protection.refusal
+    assert "below 0.01" in plan(hold(), see(free=None)).protection.refusal
+    poor = plan(hold(), see(listing=replace(SOL, min_notional=Decimal(177))))  # 2 x 88.2 = 176.4
+    assert "worth 176.40 USDT" in poor.protection.refusal and poor.intents == ()
+    assert plan(hold(), see(listing=replace(SOL, min_notional=Decimal("176.4")))).intents
+    partly = plan(hold(), see(free="1.5"))
+    assert partly.protection.quantity == Decimal("1.5") and partly.protection.note.startswith("1.5 of 2.005")
+    with pytest.raises(OrderRefused, match="steps of SOL/USDT"):
+        plan(hold(), see(listing=replace(SOL, price_step=None)))
+
+
+def test_what_rests_as_it_should_needs_nothing() -> None:
+    assert need(hold(), guard()) is Need.NOTHING
+    assert need(hold("2.02"), guard()) is Need.NOTHING  # within one percent
+    assert need(hold("1.205"), guard(OrderState.PARTIALLY_FILLED, sold="0.8")) is Need.NOTHING
+
+
+@pytest.mark.parametrize("changes", [{"stop": "91"}, {"target": None}, {"quantity": "2.1"}, {"quantity": "1.98"}])
+def test_another_limit_or_size_replaces_it(changes: dict[str, Any]) -> None:
+    assert need(hold(**changes), guard()) is Need.REPLACE
+
+
+def test_what_a_killed_run_left_is_replaced() -> None:
+    for state in (OrderState.NEW, OrderState.ATTEMPTED, OrderState.UNKNOWN):
+        assert need(hold(), guard(state)) is Need.REPLACE
+    assert need(hold(), guard(), guard()) is Need.REPLACE
+    assert need(hold(), guard(released_at=NOW, release_why="a sale")) is Need.REPLACE
+
+
+def test_without_a_position_a_stop_or_the_setting_it_is_released() -> None:
+    for held, is_on in ((None, True), (hold(stop=None), True), (hold(), False)):
+        assert need(held, guard(), is_on=is_on) is Need.RELEASE
+        assert need(held, guard(OrderState.CANCELLED), is_on=is_on) is Need.NOTHING
+
+
+def test_one_that_protects_a_part_is_looked_at_again_after_an_hour() -> None:
+    assert need(hold(), guard(note="1 of 2")) is Need.REPLACE
+    assert need(hold("3"), replace_look(guard(note="1 of 2"))) is Need.NOTHING
+    assert need(hold(stop="91"), replace_look(guard(note="1 of 2"))) is Need.REPLACE
+    planned = plan(hold(), see())
+    assert planned.is_no_better(guard())
+    assert not plan(hold(stop="91"), see()).is_no_better(guard())
+    assert not plan(hold("3"), see()).is_no_better(guard())
+
+
+def replace_look(one: Guard) -> Guard:
+    return replace(one, protection=replace(one.protection, looked_at=NOW - timedelta(minutes=59)))
+
+
+def test_what_ended_is_placed_again_or_not_by_how_it_ended() -> None:
+    by_hand = guard(OrderState.CANCELLED)
+    assert by_hand.ending is Ending.CANCELLED
+    assert need(hold(), by_hand) is Need.NOTHING
+    assert need(hold(), by_hand, again=True) is Need.PLACE
+    assert need(hold(stop="91"), by_hand) is Need.PLACE
+    assert need(hold("1"), by_hand) is Need.PLACE
+    ours = guard(OrderState.CANCELLED, released_at=NOW, release_why="a sale")
+    assert ours.ending is Ending.RELEASED and need(hold(), ours) is Need.PLACE
+    refused = guard(OrderState.REJECTED, outcome=AttemptOutcome.REFUSED)
+    assert refused.ending is Ending.REFUSED
+    assert need(hold(), refused) is Need.PLACE and need(hold(), replace_look(refused)) is Need.NOTHING
+    assert guard(OrderState.EXPIRED).ending is Ending.EXPIRED
+    halted = Guard(refused.protection, tuple(replace(one, refusal="halted") for one in refused.orders))
+    assert halted.ending is Ending.RELEASED
+    sold = guard(OrderState.EXPIRED, sold="2")
+    assert sold.ending is Ending.SOLD
+    assert need(hold(), Guard(by_hand.protection, ())) is Need.PLACE  # killed before its orders were stored
+    assert need(hold(price="90"), ours) is Need.NOTHING  # the stop loss is hit
+
+
+def test_what_it_locks_counts_once_and_as_free_before_a_sale() -> None:
+    assert count_locked([guard()]) == {"SOL": Decimal(2)}
+    assert count_locked([guard(OrderState.PARTIALLY_FILLED, sold="0.5")]) == {"SOL": Decimal("1.5")}
+    assert count_locked([guard(OrderState.CANCELLED), guard(OrderState.NEW)]) == {}
+    balances = {"SOL": Balance("SOL", Decimal(1), Decimal(3)), "BTC": Balance("BTC", Decimal(1), Decimal(1))}
+    freed = free_up(balances, {"SOL": Decimal(2), "ETH": Decimal(1)})
+    assert freed == balances | {"SOL": Balance("SOL", Decimal(3), Decimal(1))}
+    assert free_up(balances, {"SOL": Decimal(9)})["SOL"] == Balance("SOL", Decimal(4), Decimal(0))
+
+
+def test_what_was_sold_is_told_with_what_is_left_and_a_release_is_not_told() -> None:
+    released = guard(OrderState.CANCELLED, sold="0.5", released_at=NOW, release_why="it made room for a sale")
+    message = write_ended(released, hold("1.505"), None, NOW)
+    assert message is not None and message.title == "🛑 Stop loss sold on the exchange: SOL/USDT (main)"
+    assert "1.5 of it was not sold: it made room for a sale." in message.body
+    assert "stop loss 90" in message.body and "The position now: 1.505" in message.body
+    assert write_ended(guard(OrderState.CANCELLED, released_at=NOW, release_why="x"), hold(), None, NOW) is None
