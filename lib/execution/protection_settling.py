@@ -35,7 +35,7 @@ def settle_protections(
         if guard.is_live or guard.protection.settled_at is not None:
             continue
         try:
-            item = _settle(guard, protections, store, clock)
+            item = _settle(guard, protections, store, clock, is_replaced=_is_replaced(guard, known))
         except RetryableError:
             raise
         except FksError as error:  # one's trouble must not keep the others waiting
@@ -45,7 +45,15 @@ def settle_protections(
     return tuple(items)
 
 
-def _settle(guard: Guard, protections: ProtectionStore, store: PortfolioStore, clock: Clock) -> Item | None:
+def _is_replaced(guard: Guard, known: Sequence[Guard]) -> bool:
+    """Tell whether another one rests in its place, as the stop loss alone does where the take profit was refused."""
+    position = (guard.protection.symbol, guard.protection.opened_by)
+    return any(one.is_resting and (one.protection.symbol, one.protection.opened_by) == position for one in known)
+
+
+def _settle(
+    guard: Guard, protections: ProtectionStore, store: PortfolioStore, clock: Clock, *, is_replaced: bool
+) -> Item | None:
     protection = guard.protection
     fills = [fill for order in guard.orders for fill in order.fills]
     with store.open_books(protection.account) as books:
@@ -55,7 +63,9 @@ def _settle(guard: Guard, protections: ProtectionStore, store: PortfolioStore, c
         return Item(name=protection.name, status=Status.SKIPPED, detail="its fills are not imported yet")
     held = find_position(store, protection.account, protection.symbol)
     closed = newest.get(protection.symbol) if held is None else None
-    message = write_ended(guard, held, _if_closed(closed), clock.now())
+    message = None
+    if fills or not is_replaced:
+        message = write_ended(guard, held, _if_closed(closed), clock.now())
     protections.settle(protection, clock.now(), message)
     if not fills:
         return None

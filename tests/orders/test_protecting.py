@@ -12,7 +12,7 @@ import pytest
 from lib.errors import CheckRefused, OrderRefused
 from lib.results import Status, TaskResult
 from lib.settings import load_settings
-from lib.tasks import exits, portfolio, protected, protecting
+from lib.tasks import allocation, exits, portfolio, protected, protecting, rebalancing
 from lib.tasks.reconciling import reconcile_orders
 from tests.orders.conftest import LIVE, OrderDesk
 from tests.simulator.signed_client import SignedClient
@@ -76,7 +76,9 @@ async def protected_desk(orders_desk: OrderDesk, monkeypatch: pytest.MonkeyPatch
     yield found
 
 
-async def test_stop_and_target_rest_once_and_follow_their_limits(protected_desk: ProtectedDesk) -> None:
+async def test_stop_and_target_rest_once_and_follow_limits_and_setting(
+    protected_desk: ProtectedDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
     desk = protected_desk
     assert await desk.is_due()
     result = await desk.protect()
@@ -98,6 +100,19 @@ async def test_stop_and_target_rest_once_and_follow_their_limits(protected_desk:
     update = await portfolio.update_positions(desk.desk.platform, LIVE)
     assert f"stop {desk.at('0.95').normalize():f}" in "".join(update.render_tables())
 
+    before, desk.desk.halt = desk.open(), "prices look wrong"
+    await desk.set_limits("0.96", "1.2")
+    halted = await desk.protect()
+    assert halted.status is Status.SKIPPED and "stays" in halted.items[-1].detail
+    assert desk.open() == before
+    desk.desk.halt = None
+    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__PROTECTIVE_ORDERS", "false")
+    desk.desk.platform = replace(desk.desk.platform, settings=load_settings())
+    assert await desk.is_due()
+    await desk.protect()
+    assert desk.open() == [] and not await desk.is_due()
+    assert desk.desk.world.query("SELECT count(*) FROM notifications WHERE title LIKE '%otect%'") == [(0,)]
+
 
 async def test_what_it_sells_is_booked_and_told_once_with_the_loss(protected_desk: ProtectedDesk) -> None:
     desk = protected_desk
@@ -114,47 +129,28 @@ async def test_what_it_sells_is_booked_and_told_once_with_the_loss(protected_des
     assert not await desk.is_due() and desk.open() == []
 
 
-async def test_a_take_profit_that_sells_is_told_as_one(protected_desk: ProtectedDesk) -> None:
+async def test_a_sale_frees_what_it_needs_and_the_rest_is_protected_again(protected_desk: ProtectedDesk) -> None:
     desk = protected_desk
     await desk.protect()
-    desk.jump("1.21")
-    await desk.desk.update()
-    (told,) = desk.desk.told("Take profit sold on the exchange: SOL/USDT")
-    assert "profit" in told and desk.open() == []
-
-
-@pytest.mark.parametrize("share", [50, 100])
-async def test_a_sale_frees_what_it_needs_and_the_rest_is_protected_again(
-    protected_desk: ProtectedDesk, share: int
-) -> None:
-    desk = protected_desk
-    await desk.protect()
-    held = desk.desk.position().quantity
-    review = await desk.desk.close(share=share)
-    assert review.status is Status.OK
-    result = await desk.desk.place(review)
-    assert result.status is Status.OK
-    await desk.desk.update()
-    await desk.protect()
-    assert desk.sold() <= held
-    left = [quantity for _, quantity, _ in desk.open()]
-    assert len(set(left)) == (1 if share == 50 else 0)
-    assert all(held - desk.sold() - one < Decimal("0.02") for one in left)
-
-
-async def test_a_sale_that_is_refused_leaves_the_protection_where_it_is(protected_desk: ProtectedDesk) -> None:
-    desk = protected_desk
-    await desk.protect()
-    review = await desk.desk.close()
-    before = desk.open()
+    held, before = desk.desk.position().quantity, desk.open()
+    half = await desk.desk.close("half", share=50)
+    assert half.status is Status.OK
     desk.desk.halt = "prices look wrong"
     with pytest.raises(CheckRefused, match="halted"):
-        await desk.desk.place(review)
-    assert desk.open() == before
-    await desk.set_limits("0.95", "1.2")
-    result = await desk.protect()
-    assert result.status is Status.SKIPPED and "stays" in result.items[-1].detail
-    assert desk.open() == before
+        await desk.desk.place(half)
+    assert desk.open() == before  # what is not sold stays protected
+    desk.desk.halt = None
+    assert (await desk.desk.place(half)).status is Status.OK
+    await desk.desk.update()
+    await desk.protect()
+    [(_, left, _), _] = desk.open()
+    assert 0 <= desk.desk.position().quantity - left < Decimal("0.01")
+
+    assert (await desk.desk.place(await desk.desk.close("rest"))).status is Status.OK
+    await desk.desk.update()
+    assert desk.desk.position() is None and desk.open() == []
+    assert held - Decimal("0.01") < desk.sold() <= held
+    assert desk.desk.told("sold on the exchange") == []
 
 
 async def test_a_sale_after_it_sold_ends_without_selling_more_than_is_held(protected_desk: ProtectedDesk) -> None:
@@ -209,8 +205,19 @@ async def test_who_cancels_it_by_hand_is_told_and_not_worked_against(protected_d
     assert len(desk.open()) == 2
 
 
-async def test_what_cannot_be_protected_is_told_once(protected_desk: ProtectedDesk) -> None:
+async def test_what_cannot_be_protected_is_left_to_the_policy_and_told_once(protected_desk: ProtectedDesk) -> None:
     desk = protected_desk
+    desk.jump("0.85")  # after the last chain, so the stop loss is hit
+    assert "left to" in told_of(await desk.protect()) and desk.desk.booked() == []
+    assert not await desk.is_due()
+    desk.jump("1")
+    await desk.desk.update()
+    await desk.set_limits("0.9", "40")  # PERCENT_PRICE_BY_SIDE
+    assert "which the exchange refused" in told_of(await desk.protect())
+    assert [one[0] for one in desk.open()] == ["STOP_LOSS_LIMIT"]
+    assert not await desk.is_due()
+
+    await desk.set_limits("0.95", None)
     desk.desk.world.query("UPDATE symbols SET min_notional = 1000000")
     await desk.protect()
     await desk.desk.update()
@@ -219,34 +226,30 @@ async def test_what_cannot_be_protected_is_told_once(protected_desk: ProtectedDe
     assert not await desk.is_due()
     await desk.protect(again=True)
     assert len(desk.desk.told("Not protected on the exchange")) == 1
-    assert desk.desk.world.query("SELECT count(*) FROM order_protections") == [(1,)]
+    assert desk.desk.world.query("SELECT count(*) FROM order_protections") == [(3,)]
+    assert desk.open() == []
 
 
-async def test_a_target_that_the_exchange_refuses_leaves_the_stop_alone(protected_desk: ProtectedDesk) -> None:
-    desk = protected_desk
-    await desk.set_limits("0.9", "40")  # PERCENT_PRICE_BY_SIDE
-    result = await desk.protect()
-    assert [one[0] for one in desk.open()] == ["STOP_LOSS_LIMIT"]
-    assert "which the exchange refused" in told_of(result)
-    assert not await desk.is_due()
-
-
-async def test_a_stop_that_is_hit_is_left_to_the_policy(protected_desk: ProtectedDesk) -> None:
-    desk = protected_desk
-    desk.jump("0.85")  # after the last chain
-    result = await desk.protect()
-    assert "left to" in told_of(result) and desk.desk.booked() == []
-    assert not await desk.is_due()
-
-
-async def test_the_setting_switched_off_cancels_what_rests(
-    protected_desk: ProtectedDesk, monkeypatch: pytest.MonkeyPatch
+async def test_a_plan_sells_what_protective_orders_hold_and_the_rest_is_protected(
+    protected_desk: ProtectedDesk,
 ) -> None:
     desk = protected_desk
+    weights = {"target_weights": {"SOL": Decimal("0.1"), "LINK": Decimal(1)}}
+    desk.desk.platform = replace(desk.desk.platform, settings=desk.desk.platform.settings.model_copy(update=weights))
+    platform, held = desk.desk.platform, desk.desk.position().quantity
     await desk.protect()
-    monkeypatch.setenv("FKS_ACCOUNTS__DEMO__PROTECTIVE_ORDERS", "false")
-    desk.desk.platform = replace(desk.desk.platform, settings=load_settings())
+    await allocation.optimize_portfolio(platform, LIVE)
+
+    async def nobody_waits(_: str) -> bool:
+        return False
+
+    starter = rebalancing.Starter("run-1", desk.desk.halted, nobody_waits)
+    plan = (await rebalancing.review_plan(platform, LIVE, None, starter)).plan
+    (leg,) = [one.leg for one in plan.legs if one.leg.symbol == SYMBOL]
+    assert leg.skipped is None and leg.quantity > held / 2  # what is locked counts as free
+    await rebalancing.rebalance_portfolio(platform, LIVE, plan.plan_id, starter)
+    await desk.desk.update()
     assert await desk.is_due()
     await desk.protect()
-    assert desk.open() == [] and not await desk.is_due()
-    assert desk.desk.world.query("SELECT count(*) FROM notifications WHERE title LIKE '%otect%'") == [(0,)]
+    [(_, left, _), _] = desk.open()
+    assert 0 <= held - leg.quantity - left < Decimal("0.02")
