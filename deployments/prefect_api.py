@@ -98,19 +98,21 @@ class PrefectApi:
 
     def load_deployments(self, tag: str) -> list[ScheduledDeployment]:
         """Return the deployments with this tag, by name."""
-        found = [self._describe(raw) for raw in self._ask("/deployments/filter", deployments={"tags": {"all_": [tag]}})]
+        every = self._ask("/deployments/filter", deployments={"tags": {"all_": [tag]}})
+        flows = self._ask("/flows/filter", flows={"id": {"any_": [raw["flow_id"] for raw in every]}})
+        names = {flow["id"]: flow["name"] for flow in flows}
+        found = [self._describe(raw, names[raw["flow_id"]]) for raw in every]
         return sorted(found, key=lambda deployment: (not deployment.is_scheduled, deployment.name))
 
-    def _describe(self, raw: dict[str, Any]) -> ScheduledDeployment:
+    def _describe(self, raw: dict[str, Any], flow: str) -> ScheduledDeployment:
         of_it = {"deployment_id": {"any_": [raw["id"]]}}
         scheduled = {**of_it, "state": {"type": {"any_": ["SCHEDULED"]}}}
         ended = {**of_it, "state": {"type": {"any_": ENDED}}}
         coming = self._ask("/flow_runs/filter", flow_runs=scheduled, sort="NEXT_SCHEDULED_START_TIME_ASC", limit=1)
         last = self._ask("/flow_runs/filter", flow_runs=ended, sort="END_TIME_DESC", limit=1)
-        flow = self._request("GET", f"/flows/{raw['flow_id']}")
         return ScheduledDeployment(
             id=raw["id"],
-            name=f"{flow['name']}/{raw['name']}",
+            name=f"{flow}/{raw['name']}",
             is_scheduled=not raw["paused"] and any(schedule["active"] for schedule in raw["schedules"]),
             next_at=datetime.fromisoformat(coming[0]["next_scheduled_start_time"]) if coming else None,
             last_state=last[0]["state_name"] if last else None,
