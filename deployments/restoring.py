@@ -98,7 +98,7 @@ def _check(dump: Dump, url: URL) -> None:
         if connection.server_version < OLDEST_SERVER:
             raise EnvironmentRefused(
                 f"Expected PostgreSQL {OLDEST_SERVER // 10000} or newer, was {connection.server_version // 10000}. "
-                "Restore with that server's own pg_restore (docs/production.md)."
+                "Restore by hand (docs/production.md, Backup and restore)."
             )
         cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", (url.database,))
         ((busy,),) = cursor.fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -95,6 +96,19 @@ def test_every_command_of_the_containers_is_one_of_fks() -> None:
         check_command(pod.container["args"])
     with pytest.raises(Exception, match="No such option"):
         check_command(["worker", "--helth-port", "8080"])
+
+
+def test_every_command_of_the_page_about_production_is_one_of_fks(tmp_path: Path) -> None:
+    page = (PROJECT_ROOT / "docs" / "production.md").read_text()
+    said = re.findall(r"^(?:\S*/)?fks ([^#\n]+)|[`=](?:/\S+/)?fks ([a-z][^`\n]*)", page, re.MULTILINE)
+    commands = {(line or inline).strip() for line, inline in said}
+    assert len(commands) > 12
+    unsaid = {"restore": str(tmp_path), "migrate --to": "0001", "halt": "a reason"}  # in a sentence
+    for command in commands:
+        words = shlex.split(f"{command} {shlex.quote(unsaid[command])}" if command in unsaid else command)
+        check_command([str(tmp_path) if word.startswith("/backups/") else word for word in words])
+    for script in re.findall(r"deployments/containers/[\w.-]+", page):
+        assert (PROJECT_ROOT / script).exists(), script
 
 
 def test_every_setting_of_the_containers_exists_and_none_is_a_secret() -> None:

@@ -37,7 +37,7 @@ def check_known(revision: str | None) -> None:
         raise EnvironmentRefused(
             f"The database's tables are of revision {revision}, newer than this version of FKS, which knows "
             f"{find_revisions()[-1]}. Install the newer version here too, or take the tables back with it: "
-            f"`fks migrate --to {find_revisions()[-1]}` (docs/production.md)."
+            f"`fks migrate --to {find_revisions()[-1]} --lose-data` (docs/production.md)."
         )
 
 
