@@ -362,6 +362,16 @@ class Settings(HealthBounds, BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _orders_can_rest(self) -> Self:
+        protected = [name for name, account in self.accounts.items() if account.protective_orders]
+        if self.exchange_sandbox and protected:
+            raise ValueError(
+                f"no order can be sent on the test network, so {', '.join(protected)} can have no protective_orders; "
+                "remove them, or exchange_sandbox"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _limits_agree(self) -> Self:
         for kind in ("exposure", "loss"):
             medium, high = (getattr(self, f"risk_{level}_{kind}_pct") for level in ("medium", "high"))

@@ -93,6 +93,19 @@ def test_an_error_never_prints_a_secret(monkeypatch: pytest.MonkeyPatch) -> None
     assert "very-secret" not in repr(caught.value.__cause__)
 
 
+def test_protective_orders_are_refused_where_nothing_can_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FKS_ACCOUNTS__MAIN__PROTECTIVE_ORDERS", "true")
+    with pytest.raises(SettingsError, match="nothing rests on a paper account; remove protective_orders"):
+        load_settings()
+    for name, value in (("KIND", "live"), ("API_KEY", "k"), ("API_SECRET", "s")):
+        monkeypatch.setenv(f"FKS_ACCOUNTS__MAIN__{name}", value)
+    monkeypatch.setenv("FKS_EXCHANGE", "binance")
+    assert load_settings().accounts["main"].protective_orders
+    monkeypatch.setenv("FKS_EXCHANGE_SANDBOX", "true")
+    with pytest.raises(SettingsError, match="so main can have no protective_orders"):
+        load_settings()
+
+
 def test_two_live_accounts_with_the_same_key_are_refused_by_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, key in (("MAIN", "very-secret-key"), ("OTHER", "another-secret-key"), ("AGAIN", " very-secret-key")):
         monkeypatch.setenv(f"FKS_ACCOUNTS__{name}__KIND", "live")
