@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from prefect.variables import Variable
 
 from flows.market import critical_path
 from flows.on_demand import reconcile, withdraw_order
-from lib.execution.halt import VARIABLE
+from lib.execution.halt import FREE_EVENT, HALTED_EVENT, SWITCH, VARIABLE
 from tests.platforms import World
-from tests.prefect_servers import PrefectServer
-from tests.runs import id_of, read_artifacts, read_run
+from tests.prefect_servers import PrefectServer, wait_until
+from tests.runs import id_of, read_artifacts, read_run, send_pending
 from tests.simulator.signed_client import signed_client
 
 pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.timeout(180)]
@@ -19,6 +21,7 @@ pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("stack"), pytest.mark.t
 async def test_what_others_trade_is_imported_and_told_once_and_so_is_a_halt_set_in_the_ui(
     prefect_world: World, prefect_server: PrefectServer
 ) -> None:
+    began_at = datetime.now(UTC)
     await critical_path(return_state=True)
     first = await reconcile(return_state=True)
     assert first.name == "Completed", first.message
@@ -41,6 +44,13 @@ async def test_what_others_trade_is_imported_and_told_once_and_so_is_a_halt_set_
     assert [content.count("Order placed by hand on demo") for content in told if "web_1" in content] == [1]
     (halt,) = [content for content in told if "Trading is HALTED: the exchange looks odd" in content]
     assert "Somebody set the variable trading_halted in the Prefect UI" in halt
+    await send_pending()
+
+    def switched() -> set[str]:
+        wanted = {"resource": {"id": [SWITCH]}, "occurred": {"since": began_at.isoformat()}}
+        return {event["event"] for event in prefect_server.api.ask("/events/filter", {"filter": wanted})["events"]}
+
+    wait_until("the server knows of the halt", lambda: switched() == {HALTED_EVENT, FREE_EVENT})
 
 
 async def test_an_order_that_was_never_sent_is_withdrawn_and_the_reason_is_kept(prefect_world: World) -> None:
