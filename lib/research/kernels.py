@@ -328,7 +328,8 @@ class Pairs(NamedTuple):
     """Pairs of levels, each with an account of its own, and what `try_levels` fills.
 
     Attributes:
-        stops: Stop loss of each entry, quote per base, shape (pairs, entries); NaN where it is not to be made.
+        stops: Stop loss of each entry, quote per base, shape (pairs, entries); one that is not between zero and the
+            close that decided, or NaN, is none: the entry is not made.
         targets: Take profit of each entry.
         accounts: Cash and highest equity so far, shape (pairs, 2); comes with what each begins with.
         marks: The bar of the last sale, and the first day whose end is not known, shape (pairs, 2); comes with zeros.
@@ -374,11 +375,11 @@ def _try_entry(signals: Signals, number: int, pairs: Pairs, numbers: Numbers) ->
     lows, highs, closes, accounts = signals.lows, signals.highs, signals.closes, pairs.accounts
     entered, leaves = signals.bought_at[number] + 1, signals.leaves_at[number]
     opened, end = signals.opens[entered], min(leaves, len(closes) - 1)
-    price = opened * (1.0 + numbers.slippage)
+    price, decided_at = opened * (1.0 + numbers.slippage), closes[entered - 1]
     bar, lowest, highest, passed_stop, passed_target = entered, np.inf, 0.0, np.inf, 0.0
     for pair in range(len(accounts)):
         stop, target, cash = pairs.stops[pair, number], pairs.targets[pair, number], accounts[pair, CASH]
-        if entered <= pairs.marks[pair, SOLD_AT] or not stop < opened < target:
+        if entered <= pairs.marks[pair, SOLD_AT] or not stop < opened < target or not 0.0 < stop < decided_at:
             continue
         quantity = calc_quantity(price, stop, cash, cash, numbers)
         if quantity == 0.0:

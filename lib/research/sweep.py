@@ -167,13 +167,11 @@ def try_group(course: Course, members: Sequence[Strategy], rules: TradingRules) 
     bought_at, leaves_at = find_signals(course, members[0])
     signals = kernels.Signals(opens, highs, lows, closes, bought_at, leaves_at, course.day_ends)
     atr = course.shelf.atr(members[0].atr_period)[course.row, course.places][course.lead :][bought_at]
-    close = closes[bought_at]
-    stops = np.array([close - one.stop_atr * atr for one in members])
-    stops[(stops <= 0) | (stops >= close)] = np.nan
+    close, (stop_atr, target_atr) = closes[bought_at], np.array([(one.stop_atr, one.target_atr) for one in members]).T
     count = len(members)
     pairs = kernels.Pairs(
-        stops=stops,
-        targets=np.array([close + one.target_atr * atr for one in members]),
+        stops=close - np.multiply.outer(stop_atr, atr),
+        targets=close + np.multiply.outer(target_atr, atr),
         accounts=np.full((count, 2), float(rules.cash)),
         marks=np.zeros((count, 2), np.int64),
         daily=np.empty((count, len(course.day_ends))),
@@ -204,7 +202,7 @@ def find_signals(course: Course, strategy: Strategy) -> tuple[Places, Places]:
         kernels.require_above(*_order(course, condition), codes)
     for condition in leaving:
         kernels.allow_above(*_order(course, condition), codes)
-    bought_at, leaves_at = np.empty(bars, np.int64), np.empty(bars, np.int64)
+    bought_at, leaves_at = np.empty((2, bars // 2 + 1), np.int64)  # an entry begins where the bar before had none
     count = kernels.find_signals(codes, codes.view(np.uint64), course.lead, bars, bought_at, leaves_at)
     return bought_at[:count], leaves_at[:count]
 
