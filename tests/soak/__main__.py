@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import sys
 import tempfile
@@ -67,8 +68,10 @@ def _read_arguments() -> Plan:
     parser.add_argument("--days", type=float, default=30)
     parser.add_argument("--step", type=int, default=5, help="minutes between two rounds")
     parser.add_argument("--seed", type=int, default=int(time.time()) // 86_400)
+    parser.add_argument("--log", default=os.devnull, help="file for the platform's log")
     parser.add_argument("--start", type=lambda text: datetime.fromisoformat(text).replace(tzinfo=UTC), default=START)
     given = parser.parse_args()
+    logging.basicConfig(filename=given.log, level=logging.WARNING, format="%(asctime)s %(name)s %(message)s")
     return Plan(given.start, given.days, timedelta(minutes=given.step), given.seed)
 
 

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import httpx
+
 from lib.portfolio.exits import ExitState
 from lib.units import to_milliseconds
 from tests.soak.audit_market import audit_market
@@ -28,6 +30,8 @@ async def audit(stage: Stage, log: Log, start: datetime, days: float) -> None:
         _compare(log, f"transfers of {account}", _load_flows(stage, account), _read_movements(books, start))
         _compare(log, f"orders of {account}", _load_orders(stage, account), _read_orders(books))
         _compare(log, f"positions of {account}", _load_positions(stage, account), _load_coins(stage, account))
+    _audit_prices(stage, log)
+    _audit_signals(stage, log)
     _audit_loose_ends(stage, log)
     await audit_market(stage, log)
     audit_messages(stage, log)
@@ -130,6 +134,26 @@ def _drop_dust(amounts: Iterable[tuple[str, Decimal]]) -> dict[str, Decimal]:
     """Leave out what is below any step, and round to what the exchange keeps."""
     kept = {asset: round(amount, 8).normalize() for asset, amount in amounts}
     return {asset: amount for asset, amount in kept.items() if amount > Decimal("0.0001")}
+
+
+def _audit_prices(stage: Stage, log: Log) -> None:
+    """Open positions have the exchange's own price of the instant that they name, which is that of the last round."""
+    with httpx.Client(base_url=stage.url, timeout=60, trust_env=False) as client:
+        told = client.get("/api/v3/ticker/price").raise_for_status().json()
+    prices = {row["symbol"]: Decimal(row["price"]) for row in told}
+    for row in stage.query("SELECT account, symbol, price, price_at FROM positions WHERE closed_at IS NULL"):
+        log.events["prices of positions compared"] += 1
+        price = prices[row.symbol.replace("/", "")]
+        if row.price_at == stage.clock.now() and row.price != price:
+            log.breach(f"{row.account} {row.symbol} is priced {row.price}, the exchange says {price}")
+
+
+def _audit_signals(stage: Stage, log: Log) -> None:
+    """People are told of every BUY."""
+    for row in stage.query("SELECT * FROM signals WHERE action = 'buy'"):
+        log.events["BUY signals"] += 1
+        if row.alerted_at is None:
+            log.breach(f"nobody was told of the BUY {row.symbol} of {row.strategy} at {row.opened_at:%m-%d %H:%M}")
 
 
 def _audit_loose_ends(stage: Stage, log: Log) -> None:
