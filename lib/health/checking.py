@@ -64,7 +64,7 @@ def check_health(
             at=started_at, server=server, server_error=str(error or ""), store=figures, problems=followed.problems
         )
         book.save(record, write_messages(followed, started_at))
-    return _conclude(record, error, len(followed.begun), clock.now())
+    return _conclude(record, error, clock.now())
 
 
 def _read(read_server: ReadServer, now: datetime) -> tuple[ServerFigures | None, RetryableError | None]:
@@ -74,7 +74,7 @@ def _read(read_server: ReadServer, now: datetime) -> tuple[ServerFigures | None,
         return None, error
 
 
-def _conclude(record: HealthRecord, error: RetryableError | None, begun: int, finished_at: datetime) -> HealthResult:
+def _conclude(record: HealthRecord, error: RetryableError | None, finished_at: datetime) -> HealthResult:
     ended = sum(one.ended for one in record.server.tasks) if record.server else 0
     server = failed_item("Prefect server", error) if error else _item("Prefect server", f"{ended:,} task runs in 24 h")
     store = _item("database", f"{len(record.store.accounts)} accounts, {len(record.store.timeframes)} timeframes")
@@ -87,7 +87,7 @@ def _conclude(record: HealthRecord, error: RetryableError | None, begun: int, fi
     return HealthResult(
         task="check_health",
         status=calc_status("check_health", items),
-        counts={"figures out of bounds": len(record.standing), "new": begun},
+        counts={"task runs in 24 h": ended, "figures out of bounds": len(record.standing)},
         items=items,
         started_at=record.at,
         finished_at=finished_at,

@@ -99,7 +99,7 @@ def list_flows(server: ServerFigures) -> Table:
 
 def list_store(store: StoreFigures, now: datetime) -> list[Table]:
     """Return freshness, accounts, and what else the database tells."""
-    headings = ("candles", "symbols", "newest of the last", "behind", "failing", "with gaps")
+    headings = ("candles", "symbols", "newest, of the last symbol", "behind", "failing", "with gaps")
     accounts = [
         (
             one.account,

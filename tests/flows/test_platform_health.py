@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from prefect import tags
 
@@ -25,9 +27,10 @@ async def test_the_platform_shows_its_figures_and_tells_once_what_is_out_of_boun
     shown = " ".join((await read_artifacts(id_of(state)))["platform-health"].split())
     assert "| check_stop_loss | fast | " in shown
     assert "| critical-path | " in shown
-    assert "lacks the newest 5 candles of 1h (at most 3)" in shown
+    assert re.search(r"lacks the newest [56] candles of 1h \(at most 3\)", shown)  # an hour may pass
     assert "| demo | " in shown
-    assert "candles 1h" in str((await read_run(id_of(state))).name)
+    name = str((await read_run(id_of(state))).name)
+    assert "task runs in 24 h" in name and "candles 1h" in name
     (told,) = [text for text in prefect_world.webhooks.contents if "Out of bounds" in text]
     assert "candles 1h" in told
 
