@@ -71,6 +71,7 @@ def server_environment(base: dict[str, str], database_url: str) -> dict[str, str
     return base | {
         "PREFECT_API_DATABASE_CONNECTION_URL": database_url,
         "PREFECT_SERVER_UI_API_URL": seen,
+        "PREFECT_SERVER_UI_STATIC_DIRECTORY": f"{base['PREFECT_HOME']}/ui",  # else beside its code, which may be root's
         "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs",
         "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(HISTORY_DAYS * 86400),
         "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{EVENT_DAYS}D",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -103,5 +104,8 @@ def work(home: Path, name: str | None, health_port: int) -> NoReturn:
 
 
 def _become(command: list[str], env: dict[str, str]) -> NoReturn:
+    signal.signal(
+        signal.SIGINT, signal.SIG_DFL
+    )  # ignored in a script's background, where Prefect's SIGTERM ends nothing
     sys.stdout.flush()
     os.execve(command[0], command, env)  # noqa: S606 - the command is ours

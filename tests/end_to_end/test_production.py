@@ -47,7 +47,7 @@ from tests.prefect_servers import free_port, wait_until
 from tests.simulators import API_KEY, running_simulator
 from tests.webhooks import run_webhooks
 
-pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("production"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.stack, pytest.mark.xdist_group("production"), pytest.mark.timeout(480)]
 
 LOGIN = "fks:l0gin-of-the-prefect-server"
 # Each chain, and the table that its own work writes: a lock there stops it in the middle of a transaction.
@@ -92,12 +92,18 @@ class Production:
 
     @contextmanager
     def program(self, name: str, *arguments: str) -> Iterator[Child]:
-        """Run `fks` with these arguments until the end of the block."""
-        command = [sys.executable, "-m", "deployments", *arguments]
+        """Run `fks` with these arguments until the end of the block, where SIGTERM must end it.
+
+        It is started as in the background of a script, where SIGINT is ignored.
+        """
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", sys.executable, "-m", "deployments", *arguments]
         child = Child(name, command, self.env, self.folder / f"{name}.log")
         child.start()
         try:
             yield child
+            assert child.process is not None
+            child.process.terminate()
+            child.process.wait(60)
         finally:
             child.stop(10)
 
@@ -135,12 +141,13 @@ def production(database_server: postgres.Server, session_home: Path) -> Iterator
                 "FKS_EXCHANGE_URL": simulator.url,
                 "FKS_PREFECT_PORT": str(port),
                 "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+                "PREFECT_UI_URL": "https://fks.example.org/",
                 "PREFECT_SERVER_SERVICES_SCHEDULER_ENABLED": "false",
             }
         )
         made = Production(World(simulator, webhooks, database_server.url(name)), env, env["PREFECT_API_URL"], folder)
         with made.program("server", "server") as server, made.api as api:
-            wait_until(f"the server is healthy; see {server.log}", lambda: api.is_healthy() or server.exit_code)
+            wait_until(f"the server is healthy; see {server.log}", lambda: api.is_healthy() or server.exit_code, 180)
             code, said = made.fks("apply")
             assert code == 0, said
             yield made
@@ -166,6 +173,14 @@ def test_the_api_answers_nobody_without_the_login_but_whether_it_is_well(product
     assert ask("POST", "/flow_runs/filter", ("fks", "wrong")) == 401
     user, _, password = LOGIN.partition(":")
     assert ask("POST", "/flow_runs/filter", (user, password)) == 200
+
+
+def test_the_ui_is_served_from_a_folder_of_its_own_and_asks_for_the_login(production: Production) -> None:
+    ui = production.api_url.removesuffix("/api")
+    settings = httpx.get(f"{ui}/ui-settings", trust_env=False).raise_for_status().json()
+    assert (settings["api_url"], settings["auth"]) == ("https://fks.example.org/api", "BASIC")
+    assert "<html" in httpx.get(ui, follow_redirects=True, trust_env=False).raise_for_status().text
+    assert list((production.folder / "home" / "prefect" / "ui").iterdir())
 
 
 def test_commands_have_the_login_from_the_file_of_settings(production: Production) -> None:
@@ -249,7 +264,7 @@ def test_what_a_machine_was_doing_when_it_died_another_one_does_once(
         cursor.execute(f"LOCK TABLE {', '.join(tables)} IN EXCLUSIVE MODE")
         with production.program("dies", "worker", "--name", "dies") as dies:
             killed = production.start_runs()
-            wait_until(f"each chain is at work; see {dies.log}", lambda: find_waiting(world) == tables, 120)
+            wait_until(f"each chain is at work; see {dies.log}", lambda: find_waiting(world) == tables, 180)
             kill_machine(dies)
     gate.close()
     for table in tables:
@@ -257,13 +272,14 @@ def test_what_a_machine_was_doing_when_it_died_another_one_does_once(
 
     with production.program("lives", "worker", "--name", "lives") as lives:
         runs = production.start_runs()
-        wait_until(f"the other worker has done it; see {lives.log}", lambda: production.are_over(runs), 120)
+        wait_until(f"the other worker has done it; see {lives.log}", lambda: production.are_over(runs), 180)
     with production.api as api:
         assert {run.state for run in map(api.load_run, runs)} == {"Completed"}, lives.log.read_text()
         assert not any(api.load_run(run).is_over for run in killed)  # its heartbeats will be missed
     texts = [post.content for post in world.webhooks.messages[told:] if not post.files]  # pictures come behind them
     for title in ("Stop loss triggered", "Rebalancing recommended"):
-        assert len([text for text in texts if title in text]) == 1, texts
+        (text,) = [text for text in texts if title in text]
+        assert "https://fks.example.org/runs/flow-run/" in text
     assert world.query("SELECT account, state FROM rebalance_plans") == [("demo", "proposed")]
     assert world.query("SELECT count(*) FROM risk_snapshots") == [(1,)]
     [[signals, distinct]] = world.query(
