@@ -74,6 +74,7 @@ def _write_sold(guard: Guard, held: HeldPosition | None, closed: Position | None
         f"{format_number(left)} of it was not sold: {protection.release_why or 'the order ended before'}."
         if left
         else "",
+        "What to do: nothing; " + ("it is done." if held is None else "what is left is protected by the next chain."),
     )
     body = "\n".join(line for line in lines if line)
     key = f"protection sold:{protection.account}:{protection.protection_id}"
