@@ -58,6 +58,15 @@ def test_several_symbols_share_one_account() -> None:
     assert done.simulation.equity[-1] == pytest.approx(10_000 + done.simulation.trades.profit.sum())
 
 
+def test_the_same_candles_and_rules_give_the_same_answer_to_the_bit() -> None:
+    candles, symbols = make_walk(4, 1500, gaps=0.05), ["S3/USDT", "S0/USDT", "S1/USDT"]
+    once, again = (backtest(BREAKOUT, candles, symbols, START, RULES) for _ in range(2))
+    assert once.simulation.equity.tobytes() == again.simulation.equity.tobytes()
+    assert once.metrics == again.metrics
+    for name, column in vars(once.simulation.trades).items():
+        assert column.tobytes() == getattr(again.simulation.trades, name).tobytes()
+
+
 def test_a_history_that_begins_late_moves_the_window_and_is_said() -> None:
     candles = make_walk(1, 1500)
     done = backtest(BREAKOUT, candles, ["S0/USDT"], to_aware(FIRST), RULES)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.errors import DataError
+from lib.errors import DataError, StrategyRefused
 from lib.indicators.shelf import IndicatorShelf
 from lib.market.matrix import CandleMatrix
 from lib.research.engine import simulate
@@ -17,11 +18,13 @@ from lib.research.metrics import calc_metrics
 from lib.research.rules import Sizing, TradingRules
 from lib.research.sweep import Sweep, group_by_signals, sweep
 from lib.research.windows import cut_candles, cut_decisions
+from lib.strategy.breakout import Breakout
+from lib.strategy.conditions import Condition, Line
 from lib.strategy.registry import STRATEGIES
 from lib.strategy.strategy import Strategy
 from tests.research.samples import candles_of, load_hourly, needs_recordings
 from tests.strategy.test_strategies import parameters_of
-from tests.strategy.worlds import make_walk
+from tests.strategy.worlds import make_candles, make_walk
 
 every_strategy = pytest.mark.parametrize("strategy", STRATEGIES.values(), ids=STRATEGIES)
 SHARED = ("total_return", "annual_return", "volatility", "sharpe", "sortino", "calmar", "max_drawdown")
@@ -122,3 +125,38 @@ def test_without_a_trade_nothing_is_earned_and_no_measure_is_made_up() -> None:
     assert np.isnan(
         [found.sharpe[0], found.sortino[0], found.calmar[0], found.win_rate[0], found.profit_factor[0]]
     ).all()
+
+
+class Crooked(Breakout):
+    """Its line has another shape than the candles."""
+
+    name: ClassVar[str] = "crooked"
+
+    def exit_when(self, shelf: IndicatorShelf) -> tuple[Condition, ...]:
+        wrong = Line("wrong", np.zeros((1, 3)))
+        return (Condition(wrong, "above", wrong),)
+
+
+def test_lines_that_do_not_fit_the_candles_are_refused() -> None:
+    with pytest.raises(StrategyRefused, match="crooked: expected lines of the shape"):
+        sweep([Crooked()], make_walk(1, 200), "S0/USDT", 0, TradingRules())
+
+
+def test_a_flat_price_and_indicators_that_are_never_known_earn_nothing() -> None:
+    flat = sweep([Breakout()], make_candles(np.full((1, 400), 100.0)), "S0/USDT", 0, TradingRules())
+    short = sweep([STRATEGIES["trend_following"]()], make_walk(1, 150), "S0/USDT", 0, TradingRules())
+    assert flat.trades.tolist() == short.trades.tolist() == [0]
+    assert np.isnan([flat.sharpe, short.sharpe]).all()
+
+
+def test_levels_in_any_order_earn_the_same() -> None:
+    """Farther levels go on looking where nearer ones were sold, whatever is asked for first."""
+    candles = make_walk(1, 3000, volatility=0.02)
+    pairs = [(stop, target) for stop in (1.0, 2.0, 4.0) for target in (2.0, 8.0, 5.0)]
+    chosen = [Breakout(stop_atr=stop, target_atr=target) for stop, target in pairs]
+    together = sweep(chosen, candles, "S0/USDT", 0, TradingRules())
+    alone = [sweep([one], candles, "S0/USDT", 0, TradingRules()) for one in reversed(chosen)][::-1]
+    assert together.trades.sum() > 100
+    np.testing.assert_array_equal(together.total_return, [one.total_return[0] for one in alone])
+    np.testing.assert_array_equal(together.max_drawdown, [one.max_drawdown[0] for one in alone])
+    np.testing.assert_array_equal(together.time_in_market, [one.time_in_market[0] for one in alone])
