@@ -29,7 +29,6 @@ from tests.execution.ticket_chaos import SYMBOLS, TicketChaos
 from tests.simulators import RunningSimulator, running_simulator
 
 FIRST_SECONDS, SECONDS_A_LIFE = 120, 15  # of plans or tickets, at most, with many at once
-PLANS_AT_ONCE = 14
 
 
 @dataclass
@@ -40,12 +39,14 @@ class Show:
         server: Of the databases; durable, since it is killed, too.
         seed: Of every choice.
         folder: For what processes leave to their heirs.
+        at_once: Plans or tickets.
         problems: Everything that was wrong.
     """
 
     server: postgres.Server
     seed: int
     folder: Path
+    at_once: int
     problems: list[str] = field(default_factory=list)
 
     def orders(self, count: int, seconds: float) -> None:
@@ -57,7 +58,7 @@ class Show:
     def plans(self, count: int) -> None:
         """Whole plans, each of an account of its own."""
         with self._world("plans", count) as (simulator, url, show):
-            fray = Fray(simulator, self.seed, PLANS_AT_ONCE, self._kill, show=show)
+            fray = Fray(simulator, self.seed, min(self.at_once, count), self._kill, show=show)
             self._tell(
                 "plans",
                 PlanChaos(fray, url, count, self.folder).run(FIRST_SECONDS + SECONDS_A_LIFE * count),
@@ -67,7 +68,7 @@ class Show:
     def tickets(self, count: int) -> None:
         """Tickets and exits, each of an account of its own."""
         with self._world("tickets", count) as (simulator, url, show):
-            fray = Fray(simulator, self.seed, len(SYMBOLS), self._kill, show=show)
+            fray = Fray(simulator, self.seed, min(self.at_once, len(SYMBOLS)), self._kill, show=show)
             self._tell(
                 "tickets",
                 TicketChaos(fray, url, count, self.folder).run(FIRST_SECONDS + SECONDS_A_LIFE * count),
@@ -102,11 +103,12 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=400)
     parser.add_argument("--plans", type=int, default=200)
     parser.add_argument("--tickets", type=int, default=200)
+    parser.add_argument("--at-once", type=int, default=14, help="plans; at most a ticket for each of the symbols")
     given, folder = parser.parse_args(), session_folder()
     try:
         server = postgres.start(folder / "postgres")
         ensure_migrated(server)
-        show = Show(server, given.seed, folder)
+        show = Show(server, given.seed, folder, given.at_once)
         if given.orders:
             show.orders(given.orders, given.seconds)
         if given.plans:

@@ -39,8 +39,11 @@ def compare_orders(connection: Connection, account: str, book: Book) -> list[str
     times = Counter(order["client_order_id"] for order in there)
     problems = [f"{one}: {count} orders" for one, count in times.items() if count != 1 or one not in ours]
     executed = {order["client_order_id"]: Decimal(order["executed"]) for order in there}
+    resting = {order["client_order_id"] for order in there if order["status"] in ("NEW", "PARTIALLY_FILLED")}
     for name, row in ours.items():
         done = executed.get(name, Decimal(0))
+        if name in resting and row.kind in ("stop_loss_limit", "limit_maker"):
+            continue  # it protects a position
         if row.state not in ("filled", "expired", "rejected", "cancelled"):
             problems.append(f"{name}: {row.state} at the end")
         elif row.state == "filled" and done != row.quantity:

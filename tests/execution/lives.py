@@ -43,6 +43,7 @@ class Life:
         points: Where a process may die.
         choices: Of everything about this life.
         deaths: How many are left to it.
+        kills: From outside, at any instant.
         worker: The process, when one runs.
     """
 
@@ -51,6 +52,7 @@ class Life:
     points: Sequence[str]
     choices: random.Random
     deaths: int
+    kills: int = 0
     worker: BaseProcess | None = None
 
     def start(self) -> None:
@@ -76,6 +78,7 @@ class Life:
     def kill(self) -> None:
         """Kill the process that runs."""
         if self.worker is not None:
+            self.kills += 1
             self.worker.kill()
 
 
@@ -141,4 +144,6 @@ class Fray:
         if choices.random() < FAULTS_A_LIFE * len(running):
             arm_something(self.simulator, choices, self.counts)
         if running and choices.random() < 0.05:
-            choices.choice(running).kill()
+            victim = choices.choice(running)
+            if victim.kills < MOST_DEATHS:  # a slow machine, too, must come to an end
+                victim.kill()

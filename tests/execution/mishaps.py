@@ -21,8 +21,9 @@ from tests.execution.worker import SECRET, MortalOrders
 from tests.simulator.signed_client import signed_client
 from tests.simulators import Control, ControlRefused, RunningSimulator
 
+LIST = ("POST", "/api/v3/orderList/oco")
 POST, GET, FILLS = ("POST", "/api/v3/order"), ("GET", "/api/v3/order"), ("GET", "/api/v3/myTrades")
-ANYTHING = ("GET", "/api/*")
+ANYTHING, CANCEL = ("GET", "/api/*"), ("DELETE", "/api/v3/order*")
 FAULTS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("timeout_before", {"seconds": 1}),
     ("timeout_after", {"seconds": 1}),
@@ -70,7 +71,7 @@ def arm_something(
         simulator.control.arm(kind, symbol=symbol if kind == "partial_fill" else None, **how)
         counts[f"armed {kind}"] += 1
         return
-    method, path = choices.choices([POST, GET, FILLS, ANYTHING], weights=[6, 2, 2, 1])[0]
+    method, path = choices.choices([POST, GET, FILLS, ANYTHING, LIST, CANCEL], weights=[6, 2, 2, 1, 1, 1])[0]
     kind, how = choices.choice(FAULTS)
     if len(simulator.control.request("GET", "/faults")["faults"]) >= 3:  # some wait long for their request
         simulator.control.clear_faults()

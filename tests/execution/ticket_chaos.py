@@ -106,6 +106,7 @@ class TicketChaos:
             policy=choices.choices(list(ExitPolicy), weights=[3, 3, 4])[0],
             opens=Decision.REJECTED if choices.random() < 0.05 else Decision.APPROVED,
             sells=Decision.REJECTED if choices.random() < 0.15 else Decision.APPROVED,
+            protects=choices.random() < 0.4,
             notes=self.folder / f"{name}.txt",
             other_hand=OtherHand(deed, self.fray.simulator.url, name, self.folder / f"{name}.{choices.randrange(2)}")
             if deed
@@ -135,6 +136,8 @@ class TicketChaos:
             problems += (
                 [] if row.note and row.state != "started" else [f"exit {row.exit_id} is {row.state}: {row.note}"]
             )
+        protections = text("SELECT count(*) FROM order_protections WHERE account = :name")
+        self.fray.counts["protections"] += connection.scalar(protections, {"name": name})
         return problems + _judge_stop(connection, task)
 
     def _judge_ticket(

@@ -28,14 +28,14 @@ from lib.platform import Platform
 from lib.portfolio.accounts import AccountKind
 from lib.portfolio.exits import Exit, ExitPolicy, ExitState
 from lib.settings import AccountSettings, Settings
-from lib.tasks import dealing, exits, orders, portfolio
+from lib.tasks import dealing, exits, orders, portfolio, protected, protecting
 from lib.tasks.order_facts import find_held
 from lib.wiring import open_platform
 from tests.execution.mishaps import DisturbedOrders, OtherHand
 from tests.execution.worker import AFTER_POST, POINTS, SECRET, WINDOW, Fate, MortalStore
 from tests.simulators import Control
 
-COMMITS = ("open_books", "save_limits", "save_alarm", "add", "decide", "settle", "begin", "end")
+COMMITS = ("open_books", "save_limits", "save_alarm", "add", "decide", "settle", "begin", "end", "release")
 TICKET_POINTS = (*POINTS, AFTER_POST, *(f"{when}_{name}" for name in COMMITS for when in ("before", "after")))
 MOST_ATTEMPTS = 12  # of one exit; what nobody can sell by then stays wanted, with the reason
 GRACE_SECONDS, PATIENCE_SECONDS = 1.5, 6
@@ -55,6 +55,7 @@ class TicketTask:
         policy: What a crossed stop loss does; `alert`: the position is closed by hand.
         opens: What the form of the purchase says.
         sells: What the forms of sales say.
+        protects: Whether the stop loss rests on the exchange, too.
         notes: A file: what each step came to.
         other_hand: Uses the account beside it.
         die_at: One of `TICKET_POINTS`; None to live.
@@ -69,6 +70,7 @@ class TicketTask:
     policy: ExitPolicy
     opens: Decision
     sells: Decision
+    protects: bool
     notes: Path
     other_hand: OtherHand | None = None
     die_at: str | None = None
@@ -136,6 +138,7 @@ def _settings_of(task: TicketTask) -> Settings:
         api_key=SecretStr(task.account),
         api_secret=SecretStr(SECRET),
         stop_policy=task.policy,
+        protective_orders=task.protects,
     )
     settings = Settings(
         _env_file=None,
@@ -162,6 +165,7 @@ def _make_mortal(platform: Platform, task: TicketTask, fate: Fate, engine: Engin
         orders=store,
         tickets=Mortal(platform.trading.tickets, fate),
         exits=Mortal(platform.trading.exits, fate),
+        protections=Mortal(platform.trading.protections, fate),
         venues={task.account: venue},
     )
     return replace(platform, trading=trading, portfolio=Mortal(platform.portfolio, fate))
@@ -193,6 +197,7 @@ class Trader:
             self._task.symbol,
             notional=Decimal(1000),
             stop_loss=(self._task.price * Decimal("0.95")).normalize(),
+            take_profit=(self._task.price * Decimal("1.2")).normalize(),
         )
         review = await orders.review_opening(
             self._platform, wish, timeframe=None, run="opening", execute=True, halted=_not_halted
@@ -248,6 +253,8 @@ class Trader:
         await portfolio.check_stop_loss(self._platform, self._task.account)
         for one in await exits.load_open_exits(self._platform):
             await self._follow(one)
+        if await protected.find_due(self._platform):
+            await protecting.protect_positions(self._platform, self._task.account, _not_halted)
 
     async def _follow(self, one: Exit) -> None:
         if why := await exits.find_obstacle(self._platform, one):
@@ -273,10 +280,14 @@ class Trader:
 
     async def _is_over(self) -> bool:
         account, trading = self._task.account, self._platform.trading
+        held = await find_held(self._platform, account, self._task.symbol)
         unfinished = await asyncio.to_thread(trading.orders.load_unfinished, account)
+        rests = [one for one in unfinished if held and one.intent.may_rest and one.state.is_at_exchange]
         unsettled = await asyncio.to_thread(trading.tickets.load_unsettled, account)
+        guards = await protected.load_known(self._platform, account)
+        is_settled = held is not None or all(one.protection.settled_at is not None for one in guards)
         wanted = await exits.load_open_exits(self._platform)
-        return not unfinished and not unsettled and not _find_due(wanted)
+        return len(rests) == len(unfinished) and is_settled and not unsettled and not _find_due(wanted)
 
 
 def _find_due(wanted: Collection[Exit]) -> list[Exit]:

@@ -81,11 +81,11 @@ class MortalDesk(DatabaseOrderDesk):
 
     fate: Fate
 
-    def add(self, intent: OrderIntent) -> Order:
+    def add_all(self, intents: Sequence[OrderIntent]) -> list[Order]:
         self.fate.reach("before_intent")
-        order = super().add(intent)
+        orders = super().add_all(intents)
         self.fate.reach("after_intent")
-        return order
+        return orders
 
     def save_all(self, before: Sequence[Order], after: Sequence[Order]) -> Sequence[Order]:
         if any(len(later.fills) > len(one.fills) for one, later in zip(before, after, strict=True)):
@@ -110,6 +110,11 @@ class MortalOrders(BinanceOrders):
         report = await sending
         self.fate.reach("after_reply")
         return report
+
+    async def submit_list(self, intents: Sequence[OrderIntent], attempted_at: datetime) -> Sequence[OrderReport]:
+        reports = await super().submit_list(intents, attempted_at)
+        self.fate.reach("after_reply")
+        return reports
 
     async def fetch_order_fills(self, report: OrderReport) -> list[Fill]:
         return list(await super().fetch_order_fills(report))
