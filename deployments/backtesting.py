@@ -32,12 +32,14 @@ from lib.reporting.backtest_tables import (
     list_trade_rows,
 )
 from lib.reporting.pages import BACKTESTS
+from lib.reporting.search_chapter import Chapter, draw_chapter
 from lib.research.backtest import Backtest
 from lib.research.look_ahead import Show
 from lib.research.rules import TradingRules
 from lib.research.trades import list_trades
 from lib.settings import Settings
 from lib.tasks.research import Request, Stores, make_rules, run_one
+from lib.tasks.searching import plan_of, search_here
 
 SHOWN_TRADES = 10
 
@@ -49,6 +51,8 @@ def run(
     clock: Clock,
     page: Path | None,
     console: Console,
+    *,
+    is_searched: bool = False,
 ) -> None:
     """Test, write the page, and show measures and the last trades.
 
@@ -59,17 +63,25 @@ def run(
         clock: Now.
         page: Where the page is written; None means the home's folder of backtests.
         console: Where it is shown.
+        is_searched: Search the parameters on the same symbols and days too.
 
     Raises:
-        FksError: As `run_one`; or the database does not run, or the page cannot be written.
+        FksError: As `run_one`, or `search_here`; or the database does not run, or the page cannot be written.
     """
     with stored_data(settings) as engine, showing_progress(console) as show:
         stores = Stores(DatabaseHistory(engine), DatabaseStrategies(engine), DatabaseMarketFacts(engine))
         rules: TradingRules = replace(make_rules(stores, settings, request.symbols), **changes)  # type: ignore[arg-type]  # by field
         done = run_one(request, stores, settings, clock, rules, show)
+        searched = search_here(request, stores, settings, clock, rules, show) if is_searched else None
         show(0, 1, "writing the page")
-        path = write_page(done, page or settings.home.expanduser().absolute() / BACKTESTS / name_page(done))
+        chapter, flaws = draw_chapter(searched, plan_of(settings)) if searched else (None, [])
+        home = settings.home.expanduser().absolute()
+        path = write_page(done, page or home / BACKTESTS / name_page(done), chapter)
     show_backtest(done, console)
+    if chapter:
+        show_search(chapter, console)
+    for flaw in flaws:
+        console.print(f"[yellow]![/yellow] {escape(flaw)}")
     console.print(f"[cyan]•[/cyan] {escape(str(path))}", soft_wrap=True)
 
 
@@ -125,13 +137,13 @@ def name_page(done: Backtest) -> str:
     return f"{done.strategy.name}-{symbols}{more}-{done.candles.timeframe}.html"
 
 
-def write_page(done: Backtest, path: Path) -> Path:
+def write_page(done: Backtest, path: Path, chapter: Chapter | None = None) -> Path:
     """Write the page and return where.
 
     Raises:
         EnvironmentRefused: It cannot be written there.
     """
-    page = render_backtest(done, find_code_version())
+    page = render_backtest(done, find_code_version(), chapter)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(page)
@@ -140,6 +152,24 @@ def write_page(done: Backtest, path: Path) -> Path:
             f"{path} cannot be written ({error.strerror}). Name another file by --page."
         ) from error
     return path
+
+
+def show_search(chapter: Chapter, console: Console) -> None:
+    """Show what was tried, and how much of the best is chance."""
+    line = chapter.line
+    title = f"{line.tried} parameters tried"
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, show_header=False)
+    for name, told in (
+        ("out of sample", line.out_of_sample),
+        ("these, same days", line.in_force),
+        ("best, training days", line.train),
+        ("best, last day", line.previous_day),
+        ("deflated Sharpe", line.deflated_sharpe),
+        ("overfitting", line.overfitting),
+    ):
+        table.add_row(name, told)
+    console.print(table)
+    console.print(escape(chapter.verdict))
 
 
 def show_backtest(done: Backtest, console: Console) -> None:

@@ -313,6 +313,7 @@ def backtest(
     fee_pct: Annotated[float | None, typer.Option(help="Of the notional, each side.")] = None,
     slippage_pct: Annotated[float | None, typer.Option(help="Of the price, each side.")] = None,
     page: Annotated[Path | None, typer.Option(help="The HTML file; without it one in the home's backtests.")] = None,
+    search: Annotated[bool, typer.Option("--search", help="Search its parameters too; nothing is stored.")] = False,
 ) -> None:
     """Test a strategy on stored candles: measures, trades, and a page with the curves."""
     from deployments.backtesting import parse_changes, run  # imports numba and the database
@@ -328,7 +329,7 @@ def backtest(
     names = [symbol.strip().upper() for symbol in symbols]
     request = Request(strategy, names, timeframe, days, parse_changes(parameters or []))
     changes = {name: value for name, value in given.items() if value is not None}
-    run(request, changes, load_settings(), SystemClock(), page, display.console)
+    run(request, changes, load_settings(), SystemClock(), page, display.console, is_searched=search)
 
 
 def _home(settings: Settings) -> Path:

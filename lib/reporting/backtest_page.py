@@ -17,6 +17,7 @@ from lib.reporting.backtest_tables import (
     list_measures,
     list_trade_rows,
 )
+from lib.reporting.search_chapter import Chapter
 from lib.research.backtest import Backtest
 from lib.research.trades import list_trades
 
@@ -24,12 +25,13 @@ TEMPLATE = Path(__file__).parent / "backtest.html"
 MOST_TRADES = 1000  # the newest: a page with all of a year's 5-minute trades opens slowly
 
 
-def render_backtest(done: Backtest, code_version: str) -> bytes:
+def render_backtest(done: Backtest, code_version: str, chapter: Chapter | None = None) -> bytes:
     """Render a backtest with its picture, its measures and its newest trades; everything that is told is escaped.
 
     Args:
         done: What is shown.
         code_version: Of the platform that made it.
+        chapter: The search of its parameters; None where there was none.
     """
     trades = list_trades(done.simulation.trades, done.candles)
     return (
@@ -44,6 +46,7 @@ def render_backtest(done: Backtest, code_version: str) -> bytes:
             heads=TRADE_HEADS,
             trades=list_trade_rows(trades[: -MOST_TRADES - 1 : -1]),
             count=len(trades),
+            chapter=chapter,
             code_version=code_version,
         )
         .encode()

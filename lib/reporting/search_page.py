@@ -5,28 +5,22 @@ from __future__ import annotations
 import logging
 import os
 import re
-from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from lib.errors import FksError
-from lib.performance.measures import Measures
-from lib.reporting.backtest_tables import describe_parameters, show_number, show_ratio
-from lib.reporting.search_charts import draw_curves, draw_heat_map, draw_trades, draw_train_test
+from lib.reporting.search_chapter import Cell, Chapter, draw_chapter, to_cell
 from lib.research.backtest import Backtest
-from lib.research.search import Search, SearchPlan, SymbolOutcome
-from lib.research.searching import UNKNOWN, Searched, SearchLine, SearchResult, describe_change
+from lib.research.search import Search, SearchPlan
+from lib.research.searching import Searched, SearchResult
 from lib.research.stores import SearchRecord
 
 TEMPLATE = Path(__file__).parent / "search.html"
-MEDIA_TYPE = "image/webp"
 LONGEST_SCOPE = 60  # characters, in a file's name
 DAY = timedelta(days=1)
 logger = logging.getLogger(__name__)
@@ -55,38 +49,6 @@ class Night:
     scope: str = ""
 
 
-class Picture(NamedTuple):
-    """A picture of the page: what it shows, and how to read it."""
-
-    name: str
-    caption: str
-    content: bytes
-
-    @property
-    def address(self) -> str:
-        """The picture within its own address."""
-        return f"data:{MEDIA_TYPE};base64,{b64encode(self.content).decode()}"
-
-
-class Cell(NamedTuple):
-    """A Sharpe ratio with what goes with it; `tone` is good, bad or plain."""
-
-    sharpe: str
-    detail: str
-    tone: str
-
-
-class Chapter(NamedTuple):
-    """One strategy on the page; `figures` are the choice out of sample, what is in force, the best in training."""
-
-    line: SearchLine
-    figures: list[Cell]
-    verdict: str
-    parameters: str
-    pictures: list[Picture]
-    nights: list[tuple[str, ...]]
-
-
 def choose_examples(found: Search) -> list[str]:
     """Return the symbol on which a search did best out of sample, and the one on which it did worst."""
     ranked = sorted(found.symbols, key=lambda one: one.total_return)
@@ -107,9 +69,13 @@ def name_page(night: Night) -> str:
 
 def draw_chapters(night: Night) -> tuple[list[Chapter], list[str]]:
     """Return each strategy with its pictures, and what could not be drawn."""
-    flaws: list[str] = []
-    lines = {line.strategy: line for line in night.result.lines}
-    return [_make_chapter(one, lines[one.stored.name], night, flaws) for one in night.done], flaws
+    chapters, flaws = [], []
+    for one in night.done:
+        name = one.stored.name
+        chapter, lacking = draw_chapter(one, night.plan, night.examples.get(name, ()), night.earlier.get(name, ()))
+        chapters.append(chapter)
+        flaws += lacking
+    return chapters, flaws
 
 
 def save_page(
@@ -144,79 +110,6 @@ def render_search(night: Night, chapters: Sequence[Chapter], code_version: str) 
     return page.encode()
 
 
-def _make_chapter(one: Searched, line: SearchLine, night: Night, flaws: list[str]) -> Chapter:
-    plan, examples = night.plan, night.examples.get(one.stored.name, ())
-    drawn: list[tuple[str, str, Callable[[], bytes | None]]] = [
-        (
-            "equity and drawdown",
-            "Blue was chosen with knowledge of nearly all of these days; only orange was chosen before them.",
-            lambda: draw_curves(one, plan),
-        ),
-        (
-            "train against test",
-            "A dot is one combination in one window. Dots on the dashed line did after it what they did in it.",
-            lambda: draw_train_test(one, plan),
-        ),
-        (
-            "parameters tried",
-            "The two parameters that made the most difference. Blue frame: best; dashed: in force.",
-            lambda: draw_heat_map(one, plan),
-        ),
-        (
-            "trades",
-            "The best combination lately, on the symbols with the best and the worst result out of sample.",
-            lambda: draw_trades(examples),
-        ),
-    ]
-    pictures = [
-        Picture(name, caption, content)
-        for name, caption, draw in drawn
-        if (content := _draw(f"{line.strategy}: {name}", draw, flaws)) is not None
-    ]
-    found = one.search
-    figures = [_to_figure(measures) for measures in (found.out_of_sample, found.in_force, found.train)]
-    return Chapter(
-        line,
-        figures,
-        _describe_verdict(one),
-        describe_parameters(found.tried[found.best]),
-        pictures,
-        _list_nights(night.earlier.get(line.strategy, ())),
-    )
-
-
-def _list_nights(earlier: Sequence[SearchRecord]) -> list[tuple[str, ...]]:
-    """Return what the nights before found, for the rows under: last day, Sharpe, deflated, overfitting, outcome."""
-    return [
-        (
-            f"{one.window_ends_at - DAY:%Y-%m-%d}",
-            show_number(one.metrics["out_of_sample"]["sharpe"]),
-            show_number(one.metrics["in_force_out_of_sample"]["sharpe"]),
-            show_number(one.metrics["deflated_sharpe"]),
-            show_ratio(one.metrics["overfitting"]),
-            f"candidate {one.candidate_version}" if one.candidate_version else "in force is the best",
-        )
-        for one in earlier
-    ]
-
-
-def _draw(name: str, draw: Callable[[], bytes | None], flaws: list[str]) -> bytes | None:
-    try:
-        return draw()
-    except FksError as error:
-        flaws.append(f"{name}: {error}")
-    except Exception as error:  # counted as a flaw: candidates must not wait for their picture
-        logger.exception("%s could not be drawn", name)
-        flaws.append(f"{name} could not be drawn ({type(error).__name__})")
-    return None
-
-
-def _describe_verdict(one: Searched) -> str:
-    if one.version is None:
-        return "What is in force is the best."
-    return f"Candidate version {one.version} changes {describe_change(one)}."
-
-
 def _describe_terms(night: Night, days: str) -> str:
     plan = night.plan
     return (
@@ -228,24 +121,7 @@ def _describe_terms(night: Night, days: str) -> str:
 def _list_symbols(done: Sequence[Searched]) -> list[tuple[str, list[Cell]]]:
     symbols = dict.fromkeys(symbol for one in done for symbol in (*one.symbols, *one.failed_symbols))
     found = [{each.symbol: each for each in one.search.symbols} for one in done]
-    return [(symbol, [_to_cell(by_symbol.get(symbol)) for by_symbol in found]) for symbol in symbols]
-
-
-def _to_figure(measures: Measures) -> Cell:
-    total = UNKNOWN if measures.total_return is None else f"{100 * measures.total_return:+.1f} %"
-    return _show(measures.sharpe, f"{total} in {measures.periods} days")
-
-
-def _to_cell(one: SymbolOutcome | None) -> Cell:
-    if one is None:
-        return Cell(UNKNOWN, "not searched", "plain")
-    return _show(one.sharpe, f"{100 * one.total_return:+.1f} %, {one.best_trades:,} trades")
-
-
-def _show(sharpe: float | None, detail: str) -> Cell:
-    if sharpe is None:
-        return Cell(UNKNOWN, detail, "plain")
-    return Cell(f"{sharpe:.2f}", detail, "good" if sharpe > 0 else "bad")
+    return [(symbol, [to_cell(by_symbol.get(symbol)) for by_symbol in found]) for symbol in symbols]
 
 
 @cache

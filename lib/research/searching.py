@@ -173,7 +173,7 @@ def run_backtest(
             items += failed
             searched = _keep(searched, plan, store, clock.now())
             records.save_search(_to_record(searched, scope, plan, clock.now()))
-            line = _describe(searched)
+            line = describe_search(searched)
             done.append(searched)
             detail = f"{line.candidate}; out of sample {line.out_of_sample}"
             items.append(Item(name=line.strategy, status=Status.OK, detail=detail))
@@ -185,7 +185,7 @@ def run_backtest(
         items=tuple(items),
         started_at=started_at,
         finished_at=clock.now(),
-        lines=tuple(_describe(one) for one in done),
+        lines=tuple(describe_search(one) for one in done),
         symbols=_describe_symbols(done),
     ), tuple(done)
 
@@ -285,11 +285,12 @@ def _to_row(measures: Measures) -> Mapping[str, float | None]:
     }
 
 
-def _describe(done: Searched) -> SearchLine:
+def describe_search(done: Searched) -> SearchLine:
+    """Return what was found in words."""
     found = done.search
     return SearchLine(
         strategy=done.stored.name,
-        candidate=f"version {done.version}: {describe_change(done)}" if done.version else IN_FORCE_IS_BEST,
+        candidate=f"version {done.version}: {describe_change(done)}" if done.version else _describe_best(done),
         tried=len(found.tried),
         train=_show(found.train),
         out_of_sample=_show(found.out_of_sample),
@@ -298,6 +299,10 @@ def _describe(done: Searched) -> SearchLine:
         deflated_sharpe=UNKNOWN if found.deflated_sharpe is None else f"{found.deflated_sharpe:.2f}",
         overfitting=UNKNOWN if found.overfitting is None else f"{100 * found.overfitting:.0f} %",
     )
+
+
+def _describe_best(done: Searched) -> str:
+    return IN_FORCE_IS_BEST if done.search.best == 0 else f"none was stored: {describe_change(done)}"
 
 
 def describe_change(done: Searched) -> str:

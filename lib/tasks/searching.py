@@ -14,19 +14,23 @@ from lib.market.matrix import CandleHistory
 from lib.market.timeframes import floor_to_timeframe, width_of
 from lib.notifications.messages import Attachment
 from lib.platform import Platform
-from lib.reporting.search_page import MEDIA_TYPE, Night, choose_examples, draw_chapters, name_scope, save_page
+from lib.ports import Clock
+from lib.reporting.search_chapter import MEDIA_TYPE
+from lib.reporting.search_page import Night, choose_examples, draw_chapters, name_scope, save_page
 from lib.research import searching, validation
 from lib.research.backtest import Backtest, backtest
+from lib.research.cells import try_cell
 from lib.research.look_ahead import Show
-from lib.research.planning import Assignment, Stock, assign
+from lib.research.planning import Assignment, Stock, assign, longest_lookback
 from lib.research.rules import TradingRules
-from lib.research.search import SearchPlan
+from lib.research.search import SearchPlan, choose_parameters
 from lib.research.searching import Searched, SearchResult, Work
+from lib.research.tally import Tally
 from lib.results import Item, Status, extend, failed_item
 from lib.settings import Settings
 from lib.strategy.roster import register_strategies
-from lib.strategy.stores import StoredStrategy
-from lib.tasks.research import SPARE, Stores, make_rules, make_strategy
+from lib.strategy.stores import StoredStrategy, StrategyState
+from lib.tasks.research import SPARE, Request, Stores, make_rules, make_strategy
 
 EXAMPLE = timedelta(days=90)  # of trades on prices: more could not be told apart
 NIGHTS = 7  # that the page shows beside this one
@@ -81,6 +85,36 @@ async def run_backtest(
         return _publish(night, flaws, settings.home.expanduser().absolute() / "backtests")
 
     return await asyncio.to_thread(search_all)
+
+
+def search_here(
+    request: Request, stores: Stores, settings: Settings, clock: Clock, rules: TradingRules, show: Show
+) -> Searched:
+    """Search a strategy's parameters on a request's symbols and days, here and now; nothing is stored.
+
+    The days are whole ones, up to the last that is over.
+
+    Raises:
+        StrategyRefused: As `lib.tasks.research.run_one`.
+        DataError: Too few days, or no candles.
+    """
+    in_force = {one.name: one for one in stores.strategies.load_strategies()}.get(request.strategy)
+    strategy = make_strategy(request.strategy, request.parameters, in_force.parameters if in_force else {})
+    now, plan, timeframe = clock.now(), plan_of(settings), request.timeframe or settings.signal_timeframe
+    end = floor_to_timeframe(now, "1d")
+    begin = end - timedelta(days=request.days) - longest_lookback(strategy) * width_of(timeframe)
+    symbols = tuple(dict.fromkeys(request.symbols))
+    market = tuple(dict.fromkeys((*symbols, *settings.symbols)))
+    stock = Stock(timeframe, market, stores.history.load_starts(market, timeframe, begin, end), begin, end)
+    stored = in_force or StoredStrategy(request.strategy, StrategyState.DISABLED, "", now, 0, {})
+    assignment = assign(stored, strategy, symbols, stock, rules, plan)
+    tally = Tally(plan)
+    for number, cell in enumerate(assignment.cells):
+        show(number, len(assignment.cells), f"parameters of {cell.name}")
+        tally.add(cell.symbol, try_cell(cell, stores.history))
+    found = tally.judge(choose_parameters(strategy, plan.combinations, plan.seed))
+    searched = tuple(cell.symbol for cell in assignment.cells)
+    return Searched(stored, found, searched, assignment.left_out, assignment.starts_at, end)
 
 
 def plan_of(settings: Settings) -> SearchPlan:

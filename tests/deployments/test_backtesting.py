@@ -66,6 +66,22 @@ def settings(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     return load_settings(database_url=database_url, home=tmp_path / "home")
 
 
+def test_a_person_may_search_the_parameters_too_and_nothing_is_stored(engine: Engine, settings: Settings) -> None:
+    short = {"search_train_days": 30, "search_test_days": 10, "search_combinations": 12}
+    console = Console(record=True, width=200, force_terminal=False)
+    request = Request("breakout", ["BTC/USDT"], days=70)
+    run(request, {}, settings.model_copy(update=short), HandClock(NOW), None, console, is_searched=True)
+    shown = console.export_text()
+    for words in ("12 parameters tried", "out of sample", "deflated Sharpe", "overfitting"):
+        assert words in shown
+    html = (settings.home / "backtests" / "breakout-BTCUSDT-1h.html").read_text()
+    for picture in ("equity and drawdown", "train against test", "parameters tried"):
+        assert f'<img alt="{picture}" src="data:image/webp;base64,' in html
+    with engine.begin() as connection:
+        for table in ("strategy_parameters", "backtest_runs"):
+            assert connection.exec_driver_sql(f"SELECT count(*) FROM {table}").scalar() == 0
+
+
 def show(settings: Settings, request: Request, page: Path | None = None, **changes: Any) -> str:
     """Run the command in this process; returns what it showed."""
     console = Console(record=True, width=200, force_terminal=False)

@@ -19,7 +19,7 @@ from lib.reporting.search_page import Night, choose_examples, draw_chapters, nam
 from lib.research.backtest import backtest
 from lib.research.rules import TradingRules
 from lib.research.search import Search, SearchPlan
-from lib.research.searching import Searched, SearchLine, SearchResult
+from lib.research.searching import Searched, SearchResult
 from lib.research.stores import SearchRecord
 from lib.research.tally import search
 from lib.results import Item, Status
@@ -40,20 +40,10 @@ def found() -> Search:
 
 
 def make_night(done: Search, *items: Item, **others: Any) -> Night:
+    done = replace(done, best=3, deflated_sharpe=0.71, overfitting=0.12)
     searched = Searched(STORED, done, SYMBOLS, ("S<2>/USDT",), START, END, version=2)
-    line = SearchLine(
-        strategy="breakout",
-        candidate="version 2: channel 40",
-        tried=24,
-        train="",
-        out_of_sample="",
-        in_force="",
-        previous_day="+0.10 %",
-        deflated_sharpe="0.71",
-        overfitting="12 %",
-    )
     result = SearchResult(
-        task="run_backtest", status=Status.OK, counts={}, items=items, started_at=END, finished_at=END, lines=(line,)
+        task="run_backtest", status=Status.OK, counts={}, items=items, started_at=END, finished_at=END
     )
     given: dict[str, Any] = {"examples": {}, "scope": ""} | others
     return Night((searched,), PLAN, result, "1h", **given)
