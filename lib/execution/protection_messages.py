@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from lib.execution.orders import Order, OrderKind
-from lib.execution.protection import TRY_AGAIN, Ending, Guard, Protection
+from lib.execution.protection import Ending, Guard, Protection
+from lib.execution.protection_needs import TRY_AGAIN
 from lib.execution.ticket_messages import describe_position
 from lib.execution.ticket_report import describe_fills
 from lib.notifications.messages import Message, MessageType, Severity

@@ -13,7 +13,8 @@ from lib.execution.dealing import learn_unfinished
 from lib.execution.orders import OrderIntent
 from lib.execution.placing import Placing, PlacingRules, open_placing
 from lib.execution.protecting import release_protections
-from lib.execution.protection import Guard, Judgement, count_locked, judge
+from lib.execution.protection import Guard, count_locked
+from lib.execution.protection_needs import Judgement, judge
 from lib.execution.protection_settling import settle_protections as settle
 from lib.platform import Platform
 from lib.portfolio.stores import HeldPosition

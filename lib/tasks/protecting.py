@@ -13,8 +13,9 @@ from lib.execution.dealing import learn_unfinished
 from lib.execution.gate import Halted
 from lib.execution.placing import Placing, open_placing
 from lib.execution.protecting import describe_orders, has_sold, place_protection, release_protections
-from lib.execution.protection import Guard, Need, ProtectionStore, count_locked, free_up, judge
+from lib.execution.protection import Guard, ProtectionStore, count_locked, free_up
 from lib.execution.protection_messages import write_protecting_failed
+from lib.execution.protection_needs import Need, judge
 from lib.execution.protection_plan import Market, Planned, plan_protection
 from lib.platform import Platform
 from lib.portfolio.stores import HeldPosition

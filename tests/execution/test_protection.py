@@ -11,20 +11,24 @@ import pytest
 
 from lib.errors import OrderRefused
 from lib.execution.orders import Attempt, AttemptOutcome, Order, OrderKind, OrderState
-from lib.execution.protection import Ending, Guard, Need, count_locked, free_up, judge
+from lib.execution.protection import Ending, Guard, count_locked, free_up
 from lib.execution.protection_messages import write_ended
+from lib.execution.protection_needs import Need, judge
 from lib.execution.protection_plan import Market, Planned, plan_protection
 from lib.market.book import Level, OrderBook
 from lib.market.symbols import SymbolStatus
 from lib.portfolio.fills import Balance, Fill, Side
 from lib.portfolio.ledger import Position
-from lib.portfolio.stores import HeldPosition, Listing, Valuation
+from lib.portfolio.stores import HeldPosition, Listing
+from lib.portfolio.valuation import Valuation
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SOL = Listing(SymbolStatus.TRADING, Decimal("0.01"), Decimal("0.1"), Decimal("0.01"), Decimal(5))
 
 
-def hold(quantity: str = "2.005", stop: str | None = "90", target: str | None = "120", price: str = "100") -> Any:
+def hold(
+    quantity: str = "2.005", stop: str | None = "90", target: str | None = "120", price: str = "100"
+) -> HeldPosition:
     position = Position(
         symbol="SOL/USDT",
         opened_by="SOL/USDT#1",
@@ -60,7 +64,7 @@ def guard(
 ) -> Guard:
     """What was placed for the position that is held, an hour and a half ago."""
     planned = plan(hold(), see())
-    fills = ()
+    fills: tuple[Fill, ...] = ()
     if Decimal(sold):
         fills = (Fill("main", "SOL/USDT", 7, "3", Side.SELL, Decimal(89), Decimal(sold), Decimal(0), "USDT", NOW),)
     orders = tuple(
@@ -71,8 +75,8 @@ def guard(
     return Guard(replace(planned.protection, created_at=placed_at, looked_at=placed_at, **of), orders)
 
 
-def need(held: HeldPosition | None, *known: Guard, **how: Any) -> Need:
-    return judge(held, known, **{"is_on": True, "now": NOW} | how).need
+def need(held: HeldPosition | None, *known: Guard, is_on: bool = True, again: bool = False) -> Need:
+    return judge(held, known, is_on=is_on, now=NOW, again=again).need
 
 
 def test_prices_are_cut_to_ticks_and_the_quantity_to_steps() -> None:
