@@ -115,6 +115,11 @@ class Guard:
         return self.is_resting and self.protection.released_at is None
 
     @property
+    def has_stop(self) -> bool:
+        """Whether its stop loss may still fill: the exchange ends it when the take profit fills only in part."""
+        return any(order.intent.kind is OrderKind.STOP_LOSS_LIMIT and not order.state.is_final for order in self.orders)
+
+    @property
     def has_target(self) -> bool:
         """Whether its take profit was sent too."""
         return any(order.intent.kind is OrderKind.LIMIT_MAKER for order in self.orders)

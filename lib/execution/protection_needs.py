@@ -65,6 +65,8 @@ def _judge_live(held: HeldPosition, live: Sequence[Guard], now: datetime) -> Jud
     protection, position = last.protection, held.position
     if len(live) > 1 or not last.is_sound:
         return Judgement(Need.REPLACE, "a run that ended has left it unfinished")
+    if not last.has_stop:
+        return Judgement(Need.REPLACE, "its take profit sold a part, which has ended its stop loss")
     if (protection.stop_loss, protection.take_profit) != (held.stop_loss, held.take_profit):
         return Judgement(Need.REPLACE, f"the limits were changed, it has {protection.describe()}")
     if protection.opened_by != position.opened_by:

@@ -132,6 +132,13 @@ def test_what_a_killed_run_left_is_replaced() -> None:
     assert need(hold(), guard(released_at=NOW, release_why="a sale")) is Need.REPLACE
 
 
+def test_a_take_profit_that_sold_a_part_has_ended_the_stop_loss_of_the_rest() -> None:
+    below, above = guard().orders
+    partly = replace(above, state=OrderState.PARTIALLY_FILLED)
+    left = Guard(guard().protection, (replace(below, state=OrderState.EXPIRED), partly))
+    assert left.is_sound and need(hold(), left) is Need.REPLACE
+
+
 def test_without_a_position_a_stop_or_the_setting_it_is_released() -> None:
     for held, is_on in ((None, True), (hold(stop=None), True), (hold(), False)):
         assert need(held, guard(), is_on=is_on) is Need.RELEASE
