@@ -104,7 +104,7 @@ def write_halt_seen(halt: Halt, at: datetime) -> Message:
     since = f" since {halt.at:%Y-%m-%d %H:%M} UTC" if halt.at else ""
     body = (
         f"Somebody set the variable trading_halted in the Prefect UI{since}. No order of FKS is sent, not by stop "
-        "losses either; alerts go on.\n"
+        "losses either; alerts go on. Protective orders that rest on the exchange stay there.\n"
         "What to do: what must be sold now, sell on the exchange by hand. `fks release` lets orders be sent again."
     )
     digest = sha256(f"{halt.reason} {halt.at}".encode()).hexdigest()[:16]
