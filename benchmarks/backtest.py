@@ -27,8 +27,15 @@ from benchmarks.measuring import show_table
 ROOT = Path(__file__).parent.parent
 PEERS = ("vectorbt==1.2.0", "raptorbt==0.13.4", "backtesting==0.6.6")
 BARS = 105_120  # a year of 5m
-ROUNDS, WARM_ROUNDS = 2, 2
-OURS = "FKS, one processor"
+ROUNDS = 2
+WARM_ROUNDS = {"FKS, one processor": 10, "FKS": 10, "raptorbt": 3}  # of a process; one for those that take long
+OURS, OURS_ON_ALL = "FKS, one processor", "FKS"
+GOALS = (  # peer, what of it, the engine of ours, how many times as fast it is to be
+    ("vectorbt", "grid", OURS, 100),
+    ("raptorbt", "grid", OURS_ON_ALL, 40),
+    ("backtesting.py", "grid", OURS_ON_ALL, 2000),
+    ("vectorbt", "fresh", OURS, 8),
+)
 SIZES = (BARS // 4, BARS, 4 * BARS)
 
 
@@ -63,12 +70,11 @@ def measure(
     fresh: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for number in range(ROUNDS):
         for engine, python in pythons.items():
-            rounds = 1 if engine in SLOW_ENGINES else WARM_ROUNDS
-            told, _ = start(python, engine, candles, rounds)  # leaves what it compiled on disk
+            told, _ = start(python, engine, candles, WARM_ROUNDS.get(engine, 1))  # leaves what it compiled on disk
             seen = warm.setdefault(engine, {"done": told["done"], "single": [], "grid": []})
             for what in ("single", "grid"):
                 seen[what] += told[what]
-            if engine not in SLOW_ENGINES or number == 0:
+            if engine in WARM_ROUNDS or (engine not in SLOW_ENGINES and number == 0):
                 fresh[engine].append(start(python, engine, candles, 0)[1])
     return warm, fresh
 
@@ -103,8 +109,23 @@ def show(warm: dict[str, dict[str, Any]], fresh: dict[str, list[tuple[float, flo
         rows.append([*cells, f"{trades:,.0f}", f"{100 * total:.1f} % ({pairs})"])
     heads = ("engine", "one run, s (wall)", "x", f"{len(PAIRS)}, s (wall)", "x", f"fresh, {len(PAIRS)}, s (wall)", "x")
     show_table((*heads, "mean trades", "mean return (of)"), rows)
+    _show_goals(warm, fresh)
     rate = BARS * len(PAIRS) / median(one[1] for one in warm[OURS]["grid"])
     print(f"\n{rate / 1e6:,.0f} million candles a second and processor.", flush=True)
+
+
+def _show_goals(warm: dict[str, dict[str, Any]], fresh: dict[str, list[tuple[float, float]]]) -> None:
+    """Print each goal beside what was reached, by the clock (two processors count once) and by processor seconds."""
+    rows = []
+    for peer, what, engine, goal in GOALS:
+        if peer not in warm:
+            continue
+        theirs, ours = (fresh[peer], fresh[engine]) if what == "fresh" else (warm[peer][what], warm[engine][what])
+        spent, clock = (1, 0) if what == "grid" else (0, 1)  # how `start` and the engines' process tell them
+        ratios = (median(one[at] for one in theirs) / median(one[at] for one in ours) for at in (clock, spent))
+        rows.append((f"{what}: {engine} against {peer}", f"{goal:,}", *(f"{ratio:,.1f}" for ratio in ratios)))
+    print(flush=True)
+    show_table(("goal", "times as fast", "by the clock", "in processor seconds"), rows)
 
 
 def _to_cells(spent: list[float], wall: list[float], ours: list[float]) -> list[object]:
@@ -115,7 +136,7 @@ def _to_cells(spent: list[float], wall: list[float], ours: list[float]) -> list[
 def _show_growth(folder: Path) -> None:
     rows = []
     for bars in SIZES:
-        told, _ = start(Path(sys.executable), OURS, make_candles(folder, bars), WARM_ROUNDS)
+        told, _ = start(Path(sys.executable), OURS, make_candles(folder, bars), WARM_ROUNDS[OURS])
         seconds = median(one[1] for one in told["grid"])
         rows.append((f"{bars:,}", f"{1000 * seconds:,.0f}", f"{bars * len(PAIRS) / seconds / 1e6:,.0f}"))
     show_table(("candles", f"{len(PAIRS)} parameters, ms", "million candles a second"), rows)
