@@ -124,6 +124,8 @@ def _show_goals(warm: dict[str, dict[str, Any]], fresh: dict[str, list[tuple[flo
         spent, clock = (1, 0) if what == "grid" else (0, 1)  # how `start` and the engines' process tell them
         ratios = (median(one[at] for one in theirs) / median(one[at] for one in ours) for at in (clock, spent))
         rows.append((f"{what}: {engine} against {peer}", f"{goal:,}", *(f"{ratio:,.1f}" for ratio in ratios)))
+    if not rows:
+        return
     print(flush=True)
     show_table(("goal", "times as fast", "by the clock", "in processor seconds"), rows)
 
