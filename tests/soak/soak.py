@@ -92,7 +92,8 @@ class Soak:
     async def _rest(self, show: Show) -> None:
         """Go on in fair weather, so that whatever waits has its turn."""
         since = self.stage.clock.exchange_now()
-        at, end, step = since + self.plan.step, since + CALM, self.plan.step
+        step = min(self.plan.step, timedelta(hours=1))
+        at, end = since + step, since + CALM
         while at < end:
             self.stage.clock.jump(at)
             await self._do_round(at, since, may_die=False)

@@ -32,8 +32,8 @@ SELLS_KEY, SELLS_SECRET = "sells-key", "sells-secret"
 KEYS = {ASKS: DEMO_KEY, SELLS: SELLS_KEY}
 FIRST_MONEY = {"USDT": "60000"}  # coins that nobody bought would be beside the positions
 MAINS, ALTS = ("BTC", "ETH", "BNB"), ("SOL", "LINK", "ADA")
-HISTORY_DAYS = {"5m": 3, "1h": 90, "4h": 180, "1d": 400}
-RETENTION_DAYS = {"5m": 4, "1h": 120}
+HISTORY_DAYS = {"5m": 3, "1h": 60, "4h": 120, "1d": 300}
+RETENTION_DAYS = {"5m": 4, "1h": 60}
 BACKFILLED = timedelta(days=45)  # before the start, which the first night archives again
 SIMULATOR_SECONDS = 60
 TIMEOUT_SECONDS = 3.0
@@ -122,10 +122,10 @@ def make_settings(url: str, webhook_url: str, home: Path) -> Settings:
         candle_retention_days=RETENTION_DAYS,
         indicator_retention_days=RETENTION_DAYS,
         indicator_rows=300,
-        search_combinations=6,
-        search_train_days=30,
-        search_test_days=10,
-        validation_days=30,
+        search_combinations=2,
+        search_train_days=20,
+        search_test_days=7,
+        validation_days=20,
         validation_min_sharpe=0.0,
         validation_min_trades=1,
         approval_hours=2,

@@ -59,7 +59,7 @@ async def test_after_hours_of_faults_restarts_and_people_everything_is_as_it_mus
     for name in [name for name in os.environ if name.startswith("FKS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv(ENV_FILE, "")
-    plan = Plan(START, days=9.6 / 24, step=timedelta(hours=1), seed=3)
+    plan = Plan(START, days=9.6 / 24, step=timedelta(hours=2), seed=3)
 
     log = await run_soak(plan, database_url, tmp_path, show=lambda at, log: None)
 
