@@ -33,6 +33,7 @@ ELSEWHERE = {
     "make lint": "Makefile",  # a part of `make test`
     "make lock": "Makefile",
     "make chaos": "tests/execution/chaos.py",
+    "make soak": "tests/soak/test_soak.py",
 }
 COMMANDS = list_commands()
 APPLY = "fks apply"
