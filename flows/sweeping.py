@@ -25,6 +25,7 @@ from lib.research.searching import Outcome, Work
 from lib.settings import Settings
 
 Runner = TaskRunner[Any]
+MOST_PROCESSES = 4  # unless the setting says more: each takes 400 MB
 logger = logging.getLogger("lib.flows")
 
 
@@ -112,7 +113,8 @@ def _choose_runner(settings: Settings) -> Callable[[], Runner]:
                 "unset it."
             ) from error
         return partial(DaskTaskRunner, address=settings.dask_address)
-    processes = os.cpu_count() or 1 if settings.search_processes is None else settings.search_processes
+    processors = min(os.cpu_count() or 1, MOST_PROCESSES)
+    processes = processors if settings.search_processes is None else settings.search_processes
     if processes == 0:
         return partial(ThreadPoolTaskRunner, max_workers=os.cpu_count())
     return partial(ProcessPoolTaskRunner, max_workers=processes, initializer=end_with_parent)

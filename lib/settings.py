@@ -214,7 +214,7 @@ class Settings(HealthBounds, BaseSettings):
     search_test_days: Annotated[int, Field(ge=7)] = Field(30, description="Days after them on which they are judged.")
     search_seed: int = Field(1, description="The same one tries the same parameters.")
     search_processes: Annotated[int, Field(ge=0, le=512)] | None = Field(
-        None, description="Of a search, side by side; empty: one a processor; 0: threads of the run's own process."
+        None, description="Of a search, side by side; empty: one a processor, 4 at most; 0: threads of the run."
     )
     dask_address: Annotated[str, Field(pattern=r"^(tcp|tls|ws|wss|ucx|inproc)://.+")] | None = Field(
         None, description="Scheduler of a Dask cluster to search on, as tcp://10.0.0.5:8786; needs `make dask`."
