@@ -219,6 +219,9 @@ def server(
 def worker(
     name: Annotated[str | None, typer.Option(help="Its name in the UI; without it one of this machine.")] = None,
     health_port: Annotated[int, typer.Option(help="Answers /health there, by HTTP; 0: nowhere.", min=0, max=65535)] = 0,
+    warm: Annotated[
+        bool, typer.Option(help="Compile indicators and backtests meanwhile, or leave it to the runs that need them.")
+    ] = True,
 ) -> None:
     """Run a worker alone: it takes runs of the Prefect server of PREFECT_API_URL, until SIGTERM."""
     from deployments.production import work  # the other commands need none of it
@@ -226,7 +229,7 @@ def worker(
 
     settings = load_settings()
     asyncio.run(check_settings(settings))
-    work(_home(settings), name, health_port)
+    work(_home(settings), name, health_port, warm=warm)
 
 
 @app.command()

@@ -75,7 +75,7 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def work(home: Path, name: str | None, health_port: int) -> NoReturn:
+def work(home: Path, name: str | None, health_port: int, *, warm: bool) -> NoReturn:
     """Become a worker of the pool: one that takes runs, each a process of this machine.
 
     Indicators and backtests are compiled meanwhile, with the lowest priority; what is compiled already is only read.
@@ -84,6 +84,7 @@ def work(home: Path, name: str | None, health_port: int) -> NoReturn:
         home: Folder of what runs write: reports, Prefect's own.
         name: In the UI; one of this machine's name when not given.
         health_port: Where it says by HTTP whether it polls; 0 for nowhere.
+        warm: Whether indicators and backtests are compiled meanwhile, with the lowest priority.
 
     Raises:
         SettingsError: PREFECT_API_URL is not set.
@@ -94,7 +95,8 @@ def work(home: Path, name: str | None, health_port: int) -> NoReturn:
     env = environment.worker_environment(environment.shared_environment(make_folders(home), api_url))
     env |= {"PREFECT_API_KEY": key} if (key := os.environ.get("PREFECT_API_KEY")) else {}
     env |= {"PREFECT_WORKER_WEBSERVER_HOST": "0.0.0.0", "PREFECT_WORKER_WEBSERVER_PORT": str(health_port)}  # noqa: S104 - it only says whether the worker polls, and a cluster asks from outside
-    psutil.Popen(WARM, env=env).nice(LAST_IN_LINE)
+    if warm:
+        psutil.Popen(WARM, env=env).nice(LAST_IN_LINE)
     name = name or f"fks-{socket.gethostname()}"
     health = ["--with-healthcheck"] if health_port else []
     # A pool that a worker made by itself would be without our queues; `fks apply` makes it.

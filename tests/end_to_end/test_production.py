@@ -262,7 +262,7 @@ def test_what_a_machine_was_doing_when_it_died_another_one_does_once(
 
     with psycopg2.connect(world.database_url) as gate, gate.cursor() as cursor:
         cursor.execute(f"LOCK TABLE {', '.join(tables)} IN EXCLUSIVE MODE")
-        with production.program("dies", "worker", "--name", "dies") as dies:
+        with production.program("dies", "worker", "--name", "dies", "--no-warm") as dies:
             killed = production.start_runs()
             wait_until(f"each chain is at work; see {dies.log}", lambda: find_waiting(world) == tables, 180)
             kill_machine(dies)
@@ -270,7 +270,7 @@ def test_what_a_machine_was_doing_when_it_died_another_one_does_once(
     for table in tables:
         assert world.query(f"SELECT count(*) FROM {table}") == [(0,)], table
 
-    with production.program("lives", "worker", "--name", "lives") as lives:
+    with production.program("lives", "worker", "--name", "lives", "--no-warm") as lives:
         runs = production.start_runs()
         wait_until(f"the other worker has done it; see {lives.log}", lambda: production.are_over(runs), 180)
     with production.api as api:
