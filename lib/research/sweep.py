@@ -120,12 +120,14 @@ def sweep(
     daily, facts = np.empty((len(strategies), len(course.day_ends))), np.empty((len(strategies), FACTS))
     groups = list(group_by_signals(strategies).values())
 
-    def work(group: list[int]) -> None:
+    def work(group: list[int], signals: tuple[Places, Places]) -> None:
         members = [strategies[place] for place in group]
-        daily[group], facts[group] = try_group(course, members, rules)
+        daily[group], facts[group] = try_group(course, members, signals, rules)
 
     with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
-        list(pool.map(work, groups))
+        # Signals first, then trades: indicators and candles together do not fit into a processor's cache.
+        signals = list(pool.map(lambda group: find_signals(course, strategies[group[0]]), groups))
+        list(pool.map(work, groups, signals))
     return measure(tuple(strategies), daily, facts, rules.cash, len(course.prices[0]))
 
 
@@ -161,10 +163,12 @@ def group_by_signals(strategies: Sequence[Strategy]) -> Mapping[str, list[int]]:
     return groups
 
 
-def try_group(course: Course, members: Sequence[Strategy], rules: TradingRules) -> tuple[FloatMatrix, FloatMatrix]:
+def try_group(
+    course: Course, members: Sequence[Strategy], found: tuple[Places, Places], rules: TradingRules
+) -> tuple[FloatMatrix, FloatMatrix]:
     """Return equity at the ends of days and facts of strategies with the same signals, in their order."""
     opens, highs, lows, closes = course.prices
-    bought_at, leaves_at = find_signals(course, members[0])
+    bought_at, leaves_at = found
     signals = kernels.Signals(opens, highs, lows, closes, bought_at, leaves_at, course.day_ends)
     atr = course.shelf.atr(members[0].atr_period)[course.row, course.places][course.lead :][bought_at]
     close, (stop_atr, target_atr) = closes[bought_at], np.array([(one.stop_atr, one.target_atr) for one in members]).T
@@ -204,7 +208,7 @@ def find_signals(course: Course, strategy: Strategy) -> tuple[Places, Places]:
         kernels.allow_above(*_order(course, condition), codes)
     bought_at, leaves_at = np.empty((2, bars // 2 + 1), np.int64)  # an entry begins where the bar before had none
     count = kernels.find_signals(codes, codes.view(np.uint64), course.lead, bars, bought_at, leaves_at)
-    return bought_at[:count], leaves_at[:count]
+    return bought_at[:count].copy(), leaves_at[:count].copy()
 
 
 def _order(course: Course, condition: Condition) -> tuple[Floats, Floats]:
