@@ -140,6 +140,18 @@ class Fray:
             *(f"{life.task.account}: an error that nobody foresaw ended its process" for life in failed),
         ]
 
+    def settle(self, lives: Collection[Life], seconds: float) -> None:
+        """Let each life look once more, undisturbed: what rests on the exchange may have filled after its end."""
+        deadline, waiting = time.monotonic() + seconds, list(lives)
+        while waiting and time.monotonic() < deadline:
+            looking, waiting = waiting[: self.slots], waiting[self.slots :]
+            for life in looking:
+                life.deaths = 0
+                life.start()
+            for life in looking:
+                if life.worker is not None:
+                    life.worker.join(max(0.0, deadline - time.monotonic()))
+
     def _disturb(self, running: Sequence[Life], choices: random.Random) -> None:
         if choices.random() < FAULTS_A_LIFE * len(running):
             arm_something(self.simulator, choices, self.counts)

@@ -65,6 +65,7 @@ class TicketChaos:
         engine.dispose()  # its connections would be of a server that is killed
         lives = [self._open(number) for number in range(self.count)]
         problems = self.fray.live(lives, seconds, self._begin)
+        self.fray.settle([life for life in lives if life.task.protects and life.task.symbol], seconds)
         books = self.fray.simulator.control.request("GET", "/books")["accounts"]
         with engine.connect() as connection:
             for life in lives:
