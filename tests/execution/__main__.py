@@ -11,6 +11,8 @@ and tickets is said in `chaos`, `plan_chaos` and `ticket_chaos`. Ends with 1 whe
 from __future__ import annotations
 
 import argparse
+import signal
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -105,6 +107,7 @@ def main() -> None:
     parser.add_argument("--tickets", type=int, default=200)
     parser.add_argument("--at-once", type=int, default=14, help="plans; at most a ticket for each of the symbols")
     given, folder = parser.parse_args(), session_folder()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))  # so that processes and server end, too
     try:
         server = postgres.start(folder / "postgres")
         ensure_migrated(server)
