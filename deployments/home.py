@@ -113,6 +113,7 @@ def make_folders(home: Path) -> Path:
 def save_record(home: Path, record: StackRecord) -> None:
     """Write the record so that a reader sees the old or the new one, never half of one."""
     side = home / "stack.json.new"
+    side.touch(mode=0o600)
     side.write_text(record.model_dump_json(indent=1), encoding="utf-8")
     side.replace(home / "stack.json")
 

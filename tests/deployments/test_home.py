@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
 import pytest
 
 from deployments import home
@@ -31,3 +33,14 @@ def test_what_an_operator_has_opened_stays_open(tmp_path: Path) -> None:
     (tmp_path / "reports").mkdir()
     home.make_folders(tmp_path)
     assert (tmp_path / "reports").stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.usefixtures("usual_mask")
+def test_the_record_of_what_runs_is_ours_alone(tmp_path: Path) -> None:
+    us = home.ProcessRecord.of(psutil.Process())
+    record = home.StackRecord(
+        supervisor=us, started_at=datetime.now(UTC), ui_url="http://ui", postgres="", simulator_url=None, children={}
+    )
+    home.save_record(tmp_path, record)
+    assert (tmp_path / "stack.json").stat().st_mode & 0o777 == 0o600
+    assert home.load_record(tmp_path) == record
