@@ -81,7 +81,7 @@ def _watching(stack: Stack) -> Iterator[Memory]:
 
 
 def _read(http: httpx.Client, deployment: str) -> tuple[str, ...]:
-    of_it = {"deployment_id": {"any_": [deployment]}}
+    of_it = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["COMPLETED"]}}}
     [night] = ask(http, "/flow_runs/filter", flow_runs=of_it, sort="START_TIME_DESC", limit=1)
     tasks = ask(http, "/task_runs/filter", flow_runs={"id": {"any_": [night["id"]]}}, limit=200)
     cells = [task for task in tasks if task["name"].startswith("try_parameters")]
