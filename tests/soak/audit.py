@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from lib.execution.orders import OrderState
 from lib.portfolio.exits import ExitState
 from lib.units import to_milliseconds
 from tests.soak.audit_market import audit_market
@@ -100,19 +101,24 @@ def _signed(movement: Mapping[str, Any]) -> Decimal:
 def _load_orders(stage: Stage, account: str) -> dict[str, Any]:
     """Our orders that the exchange has; those that it never took are none there."""
     rows = stage.query(
-        "SELECT intent.client_order_id, intent.symbol, orders.order_id, "
+        "SELECT intent.client_order_id, intent.symbol, orders.order_id, orders.state = 'open' AS is_open, "
         "COALESCE((SELECT sum(quantity) FROM order_fills AS fill WHERE (fill.account, fill.client_order_id) = "
         "(intent.account, intent.client_order_id)), 0) AS executed "
         "FROM order_intents AS intent JOIN orders USING (account, client_order_id) "
         "WHERE intent.account = :account AND orders.order_id IS NOT NULL",
         account=account,
     )
-    return {row.client_order_id: (row.symbol.replace("/", ""), int(row.order_id), row.executed) for row in rows}
+    return {
+        row.client_order_id: (row.symbol.replace("/", ""), int(row.order_id), row.executed, row.is_open) for row in rows
+    }
 
 
 def _read_orders(books: Mapping[str, Any]) -> dict[str, Any]:
     ours = [one for one in books["orders"] if one["client_order_id"].startswith(OURS)]
-    return {one["client_order_id"]: (one["symbol"], one["order_id"], Decimal(one["executed"])) for one in ours}
+    return {
+        one["client_order_id"]: (one["symbol"], one["order_id"], Decimal(one["executed"]), one["status"] == "NEW")
+        for one in ours
+    }
 
 
 def _load_positions(stage: Stage, account: str) -> dict[str, Decimal]:
@@ -162,11 +168,10 @@ def _audit_loose_ends(stage: Stage, log: Log) -> None:
         log.breach(f"a break of {row.account} {row.asset} is {row.state}: {row.difference} {row.why}")
     for row in stage.query("SELECT account, plan_id, changed_at FROM rebalance_plans WHERE state = 'running'"):
         log.breach(f"plan {row.plan_id} of {row.account} runs since {row.changed_at:%m-%d %H:%M}")
-    for row in stage.query(
-        "SELECT account, client_order_id, state, reason FROM orders "
-        "WHERE state NOT IN ('filled', 'canceled', 'rejected', 'expired', 'new')"
-    ):
-        log.breach(f"order {row.client_order_id} of {row.account} is {row.state}: {row.reason}")
+    settled = {state.value for state in OrderState if state.is_final} | {OrderState.NEW.value, OrderState.OPEN.value}
+    for row in stage.query("SELECT account, client_order_id, state, reason FROM orders"):
+        if row.state not in settled:
+            log.breach(f"order {row.client_order_id} of {row.account} is {row.state}: {row.reason}")
     started = ExitState.STARTED.value
     for row in stage.query("SELECT * FROM position_exits WHERE state = :state", state=started):
         if row.changed_at < stage.clock.now() - timedelta(hours=3):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 from lib.allocation.stores import Decision, StoredPlan
 from lib.errors import OperatorError
@@ -15,7 +16,7 @@ from lib.execution.ticket_report import OrderResult, OrderReview
 from lib.portfolio.exits import Exit, ExitState
 from lib.results import TaskResult
 from lib.strategy.stores import Action
-from lib.tasks import balances, dealing, exits, orders, portfolio, rebalancing
+from lib.tasks import balances, dealing, exits, orders, portfolio, protected, protecting, rebalancing
 from lib.tasks.rebalancing import ReviewResult, Starter
 from tests.soak.driver import Driver
 from tests.soak.stage import ASKS, PAPER, SELLS
@@ -54,6 +55,17 @@ class Orders:
                 one = await exits.take_over(stage.platform, one, cancelled=False, crashed=not was_asked)
             if one.state is ExitState.WANTED:
                 await self._close(one)
+
+    async def start_protection(self) -> None:
+        """Do what `flows.protection` does, and the runs that it starts."""
+        stage = self.driver.stage
+        if self.driver.halt is not None:
+            return
+        for account in await protected.find_due(stage.platform):
+            await self.driver.attempt(
+                "protect_positions",
+                partial(protecting.protect_positions, stage.platform, account, self.driver.halted),
+            )
 
     async def _close(self, wanted: Exit) -> None:
         stage, attempt = self.driver.stage, self.driver.attempt

@@ -131,6 +131,7 @@ class Soak:
         if isinstance(ended, TaskResult):
             self._note_crossings()
         await self.orders.start_exits()
+        await self.orders.start_protection()
 
     def _note_crossings(self) -> None:
         """Find positions at or below their stop loss by the exchange's own price: people must have been told."""

@@ -132,7 +132,13 @@ def make_settings(url: str, webhook_url: str, home: Path) -> Settings:
         hold_signal_days=30,
         attachment_days=7,
         accounts={
-            ASKS: _live(DEMO_KEY, DEMO_SECRET, stop_loss_pct=Decimal(6), stop_policy=ExitPolicy.APPROVE),
+            ASKS: _live(
+                DEMO_KEY,
+                DEMO_SECRET,
+                stop_loss_pct=Decimal(6),
+                stop_policy=ExitPolicy.APPROVE,
+                protective_orders=True,
+            ),
             SELLS: _live(
                 SELLS_KEY,
                 SELLS_SECRET,
