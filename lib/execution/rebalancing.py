@@ -35,7 +35,7 @@ from lib.units import floor_to_step, format_money
 ZERO, ONE = Decimal(0), Decimal(1)
 MOST_SLIPPAGE_PCT = Decimal(20)
 ENDED = (PlanState.DONE, PlanState.FAILED)
-MakeRoom = Callable[[str], Awaitable[None]]
+MakeRoom = Callable[[OrderIntent], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ async def run_rebalance_plan(
         prices: Of the allocation before and after.
         clock: Now.
         options: The operator's.
-        make_room: Frees what protective orders hold of a symbol before it is sold; raises `OrderRefused` when it must
-            not be sold any more. None where nothing is protected.
+        make_room: Frees what protective orders hold before a sale; raises `OrderRefused` when that must not be sent
+            any more. None where nothing is protected.
 
     Raises:
         OperatorError: The plan is not approved, not what was reviewed, too old, or of another account.
@@ -214,8 +214,8 @@ class _Run:
         try:
             intent = order.intent if order is not None else await self._intend(leg, left)
             if self.make_room and leg.side is Side.SELL and (order is None or not order.state.is_final):
-                await self.make_room(leg.symbol)
-        except OrderRefused as error:
+                await self.make_room(intent)
+        except (OrderRefused, UnknownSymbol, SymbolHalted) as error:
             return LegState.FAILED, str(error)
         try:
             return _judge(leg, _check_final(await self.placing.place(intent)))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from lib.allocation.limits import PlanLimits
 from lib.allocation.stores import PlanState, Question, StoredPlan
 from lib.errors import AccountBusy, OperatorError, OrderRefused, PlanOutdated
-from lib.execution.checks import check_halt
 from lib.execution.consent import Consent, decide_plan, reject_unanswered
 from lib.execution.gate import Halted
+from lib.execution.orders import OrderIntent
 from lib.execution.placing import Placing
 from lib.execution.protecting import has_sold
 from lib.execution.rebalance_form import RebalanceForm
@@ -23,8 +23,8 @@ from lib.execution.rebalancing import RebalanceOptions, load_legs, run_rebalance
 from lib.platform import Platform
 from lib.results import Item, Status, TaskResult, calc_status
 from lib.settings import Settings
-from lib.tasks.protected import load_known, release_for_sale
-from lib.tasks.trading import open_trading, rebalance_rules_of
+from lib.tasks.protected import load_known, load_locked, release_for_sale
+from lib.tasks.trading import make_gate, open_trading, rebalance_rules_of
 
 
 @dataclass(frozen=True)
@@ -121,21 +121,23 @@ async def rebalance_portfolio(platform: Platform, account: str, plan_id: int, st
             prices=platform.exchange,
             clock=platform.clock,
             options=rebalance_options_of(platform.settings),
-            make_room=lambda symbol: _make_room(platform, account, symbol, placing, starter.halted),
+            make_room=lambda intent: _make_room(platform, intent, placing, starter.halted),
         )
 
 
-async def _make_room(platform: Platform, account: str, symbol: str, placing: Placing, halted: Halted) -> None:
-    """Cancel what protects a position before a leg sells of it.
+async def _make_room(platform: Platform, intent: OrderIntent, placing: Placing, halted: Halted) -> None:
+    """Cancel what protects a position before a leg sells of it, once every check would let the leg through.
 
     Raises:
-        CheckRefused: Trading is halted, so that nothing would be sold and nothing protected.
-        OrderRefused: It has sold meanwhile, so the plan is not of what is held.
+        CheckRefused: See `Gate.check`; the position stays protected.
+        OrderRefused: What protects it has sold meanwhile, so the plan is not of what is held.
     """
+    account, symbol = intent.account, intent.symbol
     live = [one for one in await load_known(platform, account, symbol) if one.is_live]
     if not live:
         return
-    check_halt(await halted())
+    gate = await make_gate(platform, account, halted)
+    await replace(gate, freed=await load_locked(platform, account)).check(intent)
     if has_sold(live, await release_for_sale(platform, account, symbol, placing)):
         raise OrderRefused(f"What protects {symbol} on the exchange has sold of it meanwhile. Plan anew.")
 
