@@ -62,6 +62,24 @@ def write_protecting_failed(held: HeldPosition, error: str, at: datetime) -> Mes
     return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
 
 
+def write_halted(protection: Protection, why: str, at: datetime) -> Message:
+    """Write the warning that nothing rests for a position any more, and that a halt keeps it so; once for its end.
+
+    Args:
+        protection: The one that ended last.
+        why: Says that trading is halted.
+        at: UTC.
+    """
+    body = (
+        f"No protective order rests for {protection.symbol} any more, and none is placed while trading is halted. {why}"
+        "\nThe five-minute check of stop losses tells of a crossing, and sells nothing either while trading is halted."
+        "\nWhat to do: `fks release`, and the next chain protects it; sell by hand what must go before."
+    )
+    title = f"🛑 Not protected during the halt: {protection.symbol} ({protection.account})"
+    key = f"unprotected by halt:{protection.account}:{protection.protection_id}"
+    return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
+
+
 def _write_sold(guard: Guard, held: HeldPosition | None, closed: Position | None, at: datetime) -> Message:
     protection = guard.protection
     orders = [order for order in guard.orders if order.fills]

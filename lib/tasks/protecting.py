@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
-from lib.errors import AccountBusy, DatabaseUnavailable, FksError
+from lib.errors import AccountBusy, CheckRefused, DatabaseUnavailable, FksError
+from lib.execution.checks import Refusal, check_halt
 from lib.execution.dealing import learn_unfinished
-from lib.execution.gate import Halted
+from lib.execution.gate import Gate, Halted
 from lib.execution.placing import Placing, open_placing
 from lib.execution.protecting import describe_orders, has_sold, place_protection, release_protections
 from lib.execution.protection import Guard, ProtectionStore, count_locked, free_up
-from lib.execution.protection_messages import write_protecting_failed
+from lib.execution.protection_messages import write_halted, write_protecting_failed
 from lib.execution.protection_needs import Need, judge
 from lib.execution.protection_plan import Market, Planned, plan_protection
 from lib.platform import Platform
@@ -76,24 +77,41 @@ async def _protect_account(platform: Platform, account: str, halted: Halted, *, 
         return tuple(items) or (Item(name=name, status=Status.SKIPPED, detail="nothing to protect"),)
     if reason := await halted():
         detail = f"trading is halted: {reason}. Nothing is placed or cancelled; what rests on the exchange stays"
+        for symbol in due:
+            await _tell_of_halt(platform, account, symbol, f"Trading is halted: {reason}")
         return (*items, Item(name=name, status=Status.SKIPPED, detail=detail))
+    gate = await _make_gate(platform, account, halted)
     try:
-        async with _open_placing(platform, account, halted) as placing:
-            work = _Work(platform, account, placing, again)
+        async with _open_placing(platform, account, gate) as placing:
+            work = _Work(platform, account, gate, placing, again)
             items += [await work.bring_up_to_date(symbol) for symbol in due]
     except AccountBusy as error:  # it holds the lock for a sale, or for this; the next chain looks again
         return (*items, Item(name=name, status=Status.SKIPPED, detail=str(error)))
     return tuple(items)
 
 
-@asynccontextmanager
-async def _open_placing(platform: Platform, account: str, halted: Halted) -> AsyncIterator[Placing]:
-    """Become the account's only writer. The limits of an order and of a day are for what people and plans want.
+async def _tell_of_halt(platform: Platform, account: str, symbol: str, why: str) -> None:
+    """Tell, once, that a halt keeps a position bare whose protection has ended."""
+    held, known = await find_held(platform, account, symbol), await load_known(platform, account, symbol)
+    now, wanted = platform.clock.now(), is_on(platform, account)
+    of_it = [one for one in known if held and one.protection.opened_by == held.position.opened_by]
+    if of_it and judge(held, known, is_on=wanted, now=now).need is Need.PLACE:
+        message = write_halted(of_it[-1].protection, why, now)
+        await asyncio.to_thread(platform.notifications.record, message)
+
+
+async def _make_gate(platform: Platform, account: str, halted: Halted) -> Gate:
+    """Return the checks without the limits of an order and of a day, which are for what people and plans want.
 
     A limit that keeps a stop loss from the exchange would cost more than it saves.
     """
     gate = await make_gate(platform, account, halted, is_exit=True)
-    gate = replace(gate, limits=replace(gate.limits, max_order_notional=None))
+    return replace(gate, limits=replace(gate.limits, max_order_notional=None))
+
+
+@asynccontextmanager
+async def _open_placing(platform: Platform, account: str, gate: Gate) -> AsyncIterator[Placing]:
+    """Become the account's only writer."""
     rules = placing_rules_of(platform.settings)
     async with open_placing(
         account,
@@ -113,6 +131,7 @@ class _Work:
 
     platform: Platform
     account: str
+    gate: Gate
     placing: Placing
     again: bool
 
@@ -128,6 +147,8 @@ class _Work:
         except DatabaseUnavailable:
             raise
         except FksError as error:  # the other positions are to be protected all the same
+            if isinstance(error, CheckRefused) and error.code == Refusal.HALTED:
+                return await self._stay(symbol, str(error))
             logger.warning("The protection of %s %s: %s", self.account, symbol, error)
             if held is not None:
                 message = write_protecting_failed(held, str(error), self.platform.clock.now())
@@ -143,6 +164,7 @@ class _Work:
         if judged.need is Need.NOTHING:
             return self._note(symbol, judged.why, Status.SKIPPED)
         if held is None or judged.need is Need.RELEASE:
+            check_halt(await self.gate.halted())
             await self._release(live, judged.why)
             return self._note(symbol, f"cancelled: {judged.why}")
         planned = await self._plan(held, known)
@@ -153,9 +175,26 @@ class _Work:
         if len(live) == 1 and live[0].is_sound and live[0].protection.note and planned.is_no_better(live[0]):
             await asyncio.to_thread(self._store.note_look, live[0].protection, now)
             return self._note(symbol, judged.why)
+        if live:
+            await self._check_replacement(planned, known)
         if has_sold(live, await self._release(live, judged.why)):
             return self._note(symbol, "it sold while it was to be replaced; the next chain looks again", Status.PARTIAL)
         return await self._place(symbol, held)
+
+    async def _check_replacement(self, planned: Planned, known: Sequence[Guard]) -> None:
+        """Refuse what would be refused once the old one is cancelled, while that one still protects.
+
+        Raises:
+            CheckRefused: See `Gate.check`.
+        """
+        if planned.intents:
+            await replace(self.gate, freed=count_locked(known)).check(planned.intents[0])
+        else:
+            check_halt(await self.gate.halted())
+
+    async def _stay(self, symbol: str, why: str) -> Item:
+        await _tell_of_halt(self.platform, self.account, symbol, why)
+        return self._note(symbol, why, Status.SKIPPED)
 
     async def _release(self, live: Sequence[Guard], why: str) -> list[Guard]:
         return await release_protections(
@@ -178,6 +217,8 @@ class _Work:
         if guard.is_resting:
             note = f" ({guard.protection.note})" if guard.protection.note else ""
             return self._note(symbol, f"protected: {guard.protection.describe()}{note}")
+        if any(order.refusal == Refusal.HALTED for order in guard.orders):
+            return await self._stay(symbol, guard.why_refused)
         return self._note(symbol, guard.protection.refusal or describe_orders(guard), Status.PARTIAL)
 
     async def _plan(self, held: HeldPosition, known: Sequence[Guard]) -> Planned | None:

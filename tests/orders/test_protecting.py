@@ -114,6 +114,38 @@ async def test_stop_and_target_rest_once_and_follow_limits_and_setting(
     assert desk.desk.world.query("SELECT count(*) FROM notifications WHERE title LIKE '%otect%'") == [(0,)]
 
 
+async def test_a_halt_during_the_run_leaves_what_rests_and_a_refused_replacement_cancels_nothing(
+    protected_desk: ProtectedDesk,
+) -> None:
+    desk = protected_desk
+    await desk.protect()
+    before, asked = desk.open(), []
+
+    async def halted() -> str | None:
+        asked.append(True)
+        return "prices look wrong" if len(asked) > 1 else None
+
+    await desk.set_limits("0.95", "1.2")
+    result = await protecting.protect_positions(desk.desk.platform, LIVE, halted)
+    assert result.status is Status.SKIPPED and "halted" in told_of(result)
+    assert desk.open() == before and desk.desk.told("rotect") == []
+    desk.desk.world.simulator.control.request("PATCH", "/accounts", api_key=API_KEY, enable_withdrawals=True)
+    assert "may move money out" in told_of(await desk.protect())
+    assert desk.open() == before and len(desk.desk.told("Protection failed")) == 1
+
+
+async def test_a_halt_that_leaves_the_rest_of_a_sale_bare_is_told_once(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    await desk.protect()
+    await desk.desk.place(await desk.desk.close("half", share=50))
+    await desk.desk.update()
+    desk.desk.halt = "prices look wrong"
+    for _ in range(2):
+        await desk.protect()
+    (told,) = desk.desk.told("Not protected during the halt")
+    assert "prices look wrong" in told and desk.open() == []
+
+
 async def test_what_it_sells_is_booked_and_told_once_with_the_loss(protected_desk: ProtectedDesk) -> None:
     desk = protected_desk
     await desk.protect()
