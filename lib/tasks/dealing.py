@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from lib.allocation.stores import Decision
-from lib.errors import OperatorError, OrderRefused, RetryableError
+from lib.errors import OperatorError, OrderRefused
 from lib.execution.approval import ApprovalForm
 from lib.execution.closing import bound_exit, measure_sellable
 from lib.execution.dealing import build_intent, place_ticket, withdraw_unsent
@@ -20,10 +20,11 @@ from lib.execution.protection import Guard, free_up
 from lib.execution.ticket_report import OrderResult, describe_execution
 from lib.execution.tickets import Ticket
 from lib.platform import Platform
-from lib.portfolio.fills import Fill, Side
+from lib.portfolio.fills import Side
 from lib.portfolio.stores import HeldPosition, Listing
 from lib.results import Item, Status, TaskResult
 from lib.tasks.order_facts import (
+    check_imported,
     check_signal_unused,
     find_best,
     find_held,
@@ -35,7 +36,6 @@ from lib.tasks.protected import load_known, load_locked, release_for_sale
 from lib.tasks.trading import make_gate, open_trading
 
 DECIDE, PLACE = "decide_order", "place_order"
-A_DAY = timedelta(days=1)
 
 
 async def decide_order(platform: Platform, account: str, ticket_id: str, form: ApprovalForm) -> TaskResult:
@@ -168,13 +168,7 @@ async def _find_held_now(platform: Platform, ticket: Ticket, known: Sequence[Gua
         known: What protected the position; its orders may be older than those that are looked at.
     """
     await update_positions(platform, ticket.account)
-    orders = await asyncio.to_thread(
-        platform.trading.orders.load_orders, ticket.account, since=platform.clock.now() - A_DAY
-    )
-    protective = [order for one in known for order in one.orders]
-    ours = [fill for order in (*orders, *protective) if order.intent.symbol == ticket.symbol for fill in order.fills]
-    if not await asyncio.to_thread(_are_imported, platform, ticket.account, ours):
-        raise RetryableError(f"Fills of {ticket.symbol} are not imported yet, so nothing is sold. Try again.")
+    await check_imported(platform, ticket.account, ticket.symbol, known)
     held = await find_held(platform, ticket.account, ticket.symbol)
     if held is None:
         raise OrderRefused(f"The position {ticket.account} {ticket.symbol} is closed already. There is nothing to do.")
@@ -184,12 +178,6 @@ async def _find_held_now(platform: Platform, ticket: Ticket, known: Sequence[Gua
             "flow again if the new one is to be sold too."
         )
     return held
-
-
-def _are_imported(platform: Platform, account: str, fills: Sequence[Fill]) -> bool:
-    with platform.portfolio.open_books(account) as books:
-        stored = books.load_stored(fills)
-    return all(fill.key in stored for fill in fills)
 
 
 async def _load_ticket(platform: Platform, account: str, ticket_id: str) -> Ticket:
