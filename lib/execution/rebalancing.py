@@ -17,7 +17,7 @@ from lib.allocation.legs import FINEST, Leg
 from lib.allocation.plan import RebalanceRules
 from lib.allocation.stores import Decision, LegState, PlanState, PlanStore, StoredPlan
 from lib.allocation.wording import describe_trade
-from lib.errors import OperatorError, OrderRefused, OutcomeUnknown, SymbolHalted, UnknownSymbol
+from lib.errors import FksError, OperatorError, OrderRefused, OutcomeUnknown, SymbolHalted, UnknownSymbol
 from lib.execution.checks import calc_bound
 from lib.execution.orders import Order, OrderIntent, OrderKind, OrderState, TimeInForce, make_client_order_id
 from lib.execution.placing import Placing
@@ -216,12 +216,16 @@ class _Run:
             if self.make_room and leg.side is Side.SELL and (order is None or not order.state.is_final):
                 await self.make_room(intent)
         except (OrderRefused, UnknownSymbol, SymbolHalted) as error:
-            return LegState.FAILED, str(error)
+            return (LegState.FAILED, str(error)) if order is None else await self._give_up(leg, order.intent, error)
         try:
             return _judge(leg, _check_final(await self.placing.place(intent)))
         except (UnknownSymbol, SymbolHalted) as error:  # asking again would not help, and the other legs can be traded
-            ended = await self._withdraw(intent)
-            return (LegState.FAILED, str(error)) if ended.state is OrderState.REJECTED else _judge(leg, ended)
+            return await self._give_up(leg, intent, error)
+
+    async def _give_up(self, leg: Leg, intent: OrderIntent, error: FksError) -> tuple[LegState, str]:
+        """Withdraw the stored order of a leg that must not be sent; no limit counts it, and nobody sends it later."""
+        ended = await self._withdraw(intent)
+        return (LegState.FAILED, str(error)) if ended.state is OrderState.REJECTED else _judge(leg, ended)
 
     async def _withdraw(self, intent: OrderIntent) -> Order:
         """Return the order as it ended; one that may have been sent is looked up before."""

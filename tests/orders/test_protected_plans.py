@@ -10,6 +10,7 @@ import pytest
 
 from lib.allocation.legs import Leg
 from lib.allocation.stores import LegState, PlanState, StoredPlan
+from lib.errors import AllItemsFailed, ExchangeUnavailable
 from lib.tasks import allocation, rebalancing
 from tests.orders.conftest import LIVE
 from tests.orders.test_protecting import SYMBOL, ProtectedDesk, protected_desk
@@ -38,6 +39,24 @@ class PlanDesk:
     async def run(self) -> None:
         platform = self.desk.desk.platform
         await rebalancing.rebalance_portfolio(platform, LIVE, self.plan.plan_id, self.starter)
+
+    async def leave_unsent(self) -> None:
+        """Let a run end after it has cancelled the protection and stored its first order, before that is sent."""
+        asked = 0
+
+        async def away() -> str | None:
+            nonlocal asked
+            asked += 1
+            if asked > 2:  # the checks of the leg before its protection is cancelled
+                raise ExchangeUnavailable("It does not answer.")
+            return None
+
+        self.begin()
+        platform = self.desk.desk.platform
+        with pytest.raises(ExchangeUnavailable):
+            starter = replace(self.starter, halted=away)
+            await rebalancing.rebalance_portfolio(platform, LIVE, self.plan.plan_id, starter)
+        assert self.desk.open() == []
 
     def outcome(self) -> tuple[LegState, str]:
         """What became of the leg that sells SOL."""
@@ -69,3 +88,17 @@ async def test_a_leg_that_a_check_refuses_leaves_the_position_protected(plan_des
     state, reason = plan_desk.outcome()
     assert state is LegState.FAILED and "% away" in reason
     assert plan_desk.desk.open() == before and len(before) == 2
+
+
+async def test_a_stored_order_of_a_leg_that_is_refused_is_withdrawn(plan_desk: PlanDesk) -> None:
+    desk = plan_desk.desk
+    await plan_desk.leave_unsent()
+    await desk.protect()  # by the chain, between two lives of the plan's run
+    before, desk.desk.halt = desk.open(), "prices look wrong"
+    with pytest.raises(AllItemsFailed):
+        await plan_desk.run()
+    state, reason = plan_desk.outcome()
+    assert state is LegState.FAILED and "halted: prices look wrong" in reason
+    unfinished = desk.desk.platform.trading.orders.load_unfinished(LIVE)
+    assert [order.intent.may_rest for order in unfinished] == [True, True]  # what protects
+    assert desk.open() == before and len(before) == 2
