@@ -21,7 +21,7 @@ from lib.execution.protection_plan import Market, Planned, plan_protection
 from lib.platform import Platform
 from lib.portfolio.stores import HeldPosition
 from lib.results import Item, Status, TaskResult, calc_status, failed_item
-from lib.tasks.order_facts import find_held, load_listing
+from lib.tasks.order_facts import check_imported, find_held, load_listing
 from lib.tasks.portfolio import update_positions
 from lib.tasks.protected import is_on, judge_positions, load_known, settle_protections
 from lib.tasks.trading import make_gate, placing_rules_of
@@ -167,6 +167,7 @@ class _Work:
             check_halt(await self.gate.halted())
             await self._release(live, judged.why)
             return self._note(symbol, f"cancelled: {judged.why}")
+        await check_imported(self.platform, self.account, symbol, known)
         planned = await self._plan(held, known)
         if planned is None:
             return self._note(

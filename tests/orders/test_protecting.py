@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import pytest
 
+from lib.adapters.exchange.account import BinanceAccount
 from lib.errors import CheckRefused, OrderRefused
+from lib.portfolio.fills import Fill
 from lib.results import Status, TaskResult
 from lib.settings import load_settings
 from lib.tasks import allocation, exits, portfolio, protected, protecting, rebalancing
@@ -59,6 +61,13 @@ class ProtectedDesk:
 
     async def is_due(self) -> bool:
         return await protected.find_due(self.desk.platform) == [LIVE]
+
+
+class LateAccount(BinanceAccount):
+    """One whose history of fills does not show the newest yet."""
+
+    async def fetch_fills(self, symbol: str, from_id: int) -> Sequence[Fill]:
+        return []
 
 
 def told_of(result: TaskResult) -> str:
@@ -197,6 +206,25 @@ async def test_a_sale_after_it_sold_ends_without_selling_more_than_is_held(prote
         await desk.desk.place(review)
     assert desk.sold() <= held
     assert len(desk.desk.told("Stop loss sold")) == 1
+
+
+async def test_what_it_sold_and_is_not_imported_yet_is_not_protected_again(protected_desk: ProtectedDesk) -> None:
+    """More is on the account than in the position: a stop loss would be taken, and would sell that."""
+    desk = protected_desk
+    desk.desk.world.simulator.control.request("POST", "/deposit", asset="SOL", amount="1000")
+    await desk.protect()
+    held, prompt = desk.desk.position().quantity, desk.desk.platform
+    desk.jump("1.25")
+    await desk.set_limits("0.95", "1.4")
+    real = prompt.accounts[LIVE]
+    assert isinstance(real, BinanceAccount)
+    desk.desk.platform = replace(prompt, accounts={**prompt.accounts, LIVE: LateAccount(real.link, LIVE)})
+    assert "not imported yet" in told_of(await desk.protect())
+    assert desk.open() == [] and desk.desk.position().quantity == held
+    desk.desk.platform = prompt
+    await desk.protect()
+    assert desk.open() == [] and desk.desk.position() is None
+    assert len(desk.desk.told("Take profit sold")) == 1
 
 
 async def test_a_part_that_it_sold_is_not_sold_again_and_the_exit_sells_the_rest(protected_desk: ProtectedDesk) -> None:
