@@ -6,7 +6,7 @@ from datetime import datetime
 
 from lib.execution.orders import Order, OrderKind
 from lib.execution.protection import Ending, Guard, Protection
-from lib.execution.protection_needs import TRY_AGAIN
+from lib.execution.protection_needs import TRY_AGAIN, judge
 from lib.execution.ticket_messages import describe_position
 from lib.execution.ticket_report import describe_fills
 from lib.notifications.messages import Message, MessageType, Severity
@@ -16,6 +16,13 @@ from lib.portfolio.stores import HeldPosition
 from lib.units import EPOCH
 
 WATCHED = "The five-minute check of stop losses goes on, by the account's stop_policy."
+
+CANCELLED = (
+    "was cancelled, and not by FKS. It is not placed again, so that nobody is worked against.\n"
+    f"{WATCHED}\n"
+    "What to do: nothing, if it was you. To have it again, start the flow protect-positions, or change a limit "
+    "with set-stop-loss. If nobody knows it, look who is logged in there."
+)
 
 
 def write_ended(guard: Guard, held: HeldPosition | None, closed: Position | None, at: datetime) -> Message | None:
@@ -93,12 +100,25 @@ def _write_sold(guard: Guard, held: HeldPosition | None, closed: Position | None
         f"{format_number(left)} of it was not sold: {protection.release_why or 'the order ended before'}."
         if left
         else "",
-        "What to do: nothing; " + ("it is done." if held is None else "what is left is protected by the next chain."),
+        _say_what_follows(guard, held, at),
     )
     body = "\n".join(line for line in lines if line)
     key = f"protection sold:{protection.account}:{protection.protection_id}"
     heading = f"{title}: {protection.symbol} ({protection.account})"
     return Message(MessageType.STOP_LOSS, Severity.WARNING, heading, body, key, at)
+
+
+def _say_what_follows(guard: Guard, held: HeldPosition | None, at: datetime) -> str:
+    if held is None:
+        return "What to do: nothing; it is done."
+    judged = judge(held, (guard,), is_on=True, now=at)
+    if guard.ending is Ending.CANCELLED and not judged.is_due:
+        return f"The rest of it {CANCELLED}"
+    if guard.ending is Ending.RELEASED:
+        return "What to do: nothing; what is left when that is done is protected where it has a stop loss."
+    if judged.is_due:
+        return "What to do: nothing; what is left is protected by the next chain."
+    return f"What is left is not protected by the next chain: {judged.why}.\n{WATCHED}"
 
 
 def _name_limits(guard: Guard, orders: list[Order]) -> str:
@@ -114,10 +134,7 @@ def _write_gone(guard: Guard, at: datetime) -> Message:
     protection = guard.protection
     body = (
         f"The protective order of {protection.symbol} ({protection.describe()}, "
-        f"{format_number(protection.quantity)}) was cancelled, and not by FKS. It is not placed again, so that nobody "
-        f"is worked against.\n{WATCHED}\n"
-        "What to do: nothing, if it was you. To have it again, start the flow protect-positions, or change a limit "
-        "with set-stop-loss. If nobody knows it, look who is logged in there."
+        f"{format_number(protection.quantity)}) {CANCELLED}"
     )
     title = f"🛑 Protective order cancelled: {protection.symbol} ({protection.account})"
     key = f"protection gone:{protection.account}:{protection.protection_id}"

@@ -197,3 +197,21 @@ def test_what_was_sold_is_told_with_what_is_left_and_a_release_is_not_told() -> 
     assert "1.5 of it was not sold: it made room for a sale." in message.body
     assert "stop loss 90" in message.body and "The position now: 1.505" in message.body
     assert write_ended(guard(OrderState.CANCELLED, released_at=NOW, release_why="x"), hold(), None, NOW) is None
+
+
+def test_what_follows_a_part_that_was_sold_is_what_the_next_chain_does() -> None:
+    def told(one: Guard, held: HeldPosition) -> str:
+        message = write_ended(one, held, None, NOW)
+        assert message is not None
+        return message.body.partition("The position now")[2]
+
+    by_hand = guard(OrderState.CANCELLED, sold="0.5")
+    assert by_hand.ending is Ending.CANCELLED and need(hold("1.505"), by_hand) is Need.NOTHING
+    assert "The rest of it was cancelled, and not by FKS." in told(by_hand, hold("1.505"))
+    assert "by the next chain" not in told(by_hand, hold("1.505"))
+    assert "protected by the next chain" in told(by_hand, hold("1.505", stop="91"))  # limits of now, so placed
+    ours = guard(OrderState.CANCELLED, sold="0.5", released_at=NOW, release_why="it made room for a sale")
+    assert "what is left when that is done" in told(ours, hold("1.505"))
+    ended = guard(OrderState.EXPIRED, sold="0.5")
+    assert "what is left is protected by the next chain" in told(ended, hold("1.505"))
+    assert "not protected by the next chain: the price is at or below" in told(ended, hold("1.505", price="89"))
