@@ -115,6 +115,16 @@ class Guard:
         return self.is_resting and self.protection.released_at is None
 
     @property
+    def has_rested(self) -> bool:
+        """Whether anything of it was ever at the exchange, as far as we know."""
+        return any(
+            attempt.outcome is AttemptOutcome.ACCEPTED
+            for order in self.orders
+            if order.state is not OrderState.REJECTED
+            for attempt in order.attempts
+        )
+
+    @property
     def has_stop(self) -> bool:
         """Whether its stop loss may still fill: the exchange ends it when the take profit fills only in part."""
         return any(order.intent.kind is OrderKind.STOP_LOSS_LIMIT and not order.state.is_final for order in self.orders)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from lib.execution.orders import Order, OrderKind
@@ -25,7 +26,9 @@ CANCELLED = (
 )
 
 
-def write_ended(guard: Guard, held: HeldPosition | None, closed: Position | None, at: datetime) -> Message | None:
+def write_ended(
+    guard: Guard, held: HeldPosition | None, closed: Position | None, at: datetime, *, known: Sequence[Guard] = ()
+) -> Message | None:
     """Write what people must know of a protection that has ended; None where it is nothing, as of one released by us.
 
     Args:
@@ -33,27 +36,40 @@ def write_ended(guard: Guard, held: HeldPosition | None, closed: Position | None
         held: The position now; None when none is open.
         closed: The position that it has closed.
         at: UTC.
+        known: The account's protections, by creation; what is refused is told once until one of them has rested again.
     """
     if guard.executed_quantity:
         return _write_sold(guard, held, closed, at)
     if guard.ending is Ending.CANCELLED:
         return _write_gone(guard, at)
     if guard.ending in (Ending.REFUSED, Ending.EXPIRED):
-        return write_unprotected(guard.protection, _describe_refusal(guard), at)
+        return _write_unprotected(guard, known, at)
     return None
 
 
-def write_unprotected(protection: Protection, why: str, at: datetime) -> Message:
-    """Write the warning that the exchange takes no protective order of a position; once for its present limits."""
-    limits = f"{protection.stop_loss}:{protection.take_profit}"
-    key = f"unprotected:{protection.account}:{protection.symbol}:{protection.opened_by}:{limits}"
+def _write_unprotected(guard: Guard, known: Sequence[Guard], at: datetime) -> Message:
+    """Write the warning that nothing rests: once for each that rested and was ended by the exchange.
+
+    What is refused is told once for its limits, until another one has rested.
+    """
+    protection, why = guard.protection, _describe_refusal(guard)
+    key = f"unprotected:{protection.account}:{protection.symbol}:{protection.opened_by}:{protection.describe()}"
+    if guard.ending is Ending.EXPIRED:
+        key += f":{protection.protection_id}"
+    elif rested := [one for one in known if one.has_rested and _is_older(one.protection, protection)]:
+        key += f":after {rested[-1].protection.protection_id}"
     body = (
         f"No protective order rests for {protection.symbol}: {why.rstrip('.')}.\n{WATCHED}\n"
         "What to do: set other limits with the flow set-stop-loss if the reason is in them; without that it is tried "
-        f"again every {TRY_AGAIN.total_seconds() / 60:.0f} minutes, and by the flow protect-positions at once."
+        f"again at least every {TRY_AGAIN.total_seconds() / 60:.0f} minutes, and by the flow protect-positions at once."
     )
     title = f"🛑 Not protected on the exchange: {protection.symbol} ({protection.account})"
     return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
+
+
+def _is_older(one: Protection, other: Protection) -> bool:
+    same = (one.symbol, one.opened_by) == (other.symbol, other.opened_by)
+    return same and one.created_at < other.created_at
 
 
 def write_protecting_failed(held: HeldPosition, error: str, at: datetime) -> Message:

@@ -57,7 +57,7 @@ def judge(
     if live:
         return _judge_live(held, live, now)
     of_it = [one for one in known if one.protection.opened_by == held.position.opened_by]
-    return _judge_bare(held, of_it[-1] if of_it else None, now, again=again)
+    return _judge_bare(held, of_it, now, again=again)
 
 
 def _judge_live(held: HeldPosition, live: Sequence[Guard], now: datetime) -> Judgement:
@@ -82,7 +82,8 @@ def _judge_live(held: HeldPosition, live: Sequence[Guard], now: datetime) -> Jud
     return Judgement(Need.NOTHING, f"protected: {protection.describe()}")
 
 
-def _judge_bare(held: HeldPosition, last: Guard | None, now: datetime, *, again: bool) -> Judgement:
+def _judge_bare(held: HeldPosition, of_it: Sequence[Guard], now: datetime, *, again: bool) -> Judgement:
+    last = of_it[-1] if of_it else None
     if held.valuation is None:
         return Judgement(Need.NOTHING, "it was never priced")
     if held.stop_loss is not None and held.valuation.price <= held.stop_loss:
@@ -92,7 +93,8 @@ def _judge_bare(held: HeldPosition, last: Guard | None, now: datetime, *, again:
     if last.ending is Ending.CANCELLED:
         return Judgement(Need.NOTHING, "somebody cancelled it, so it is not placed again until a limit changes")
     is_fresh = now - last.protection.looked_at < TRY_AGAIN
-    if last.ending in (Ending.REFUSED, Ending.EXPIRED) and is_fresh:
+    is_second = last.ending is Ending.EXPIRED and [one.ending for one in of_it[-2:-1]] == [Ending.EXPIRED]
+    if (last.ending is Ending.REFUSED or is_second) and is_fresh:
         return Judgement(Need.NOTHING, f"refused, tried again after an hour: {last.why_refused}")
     return Judgement(Need.PLACE, "nothing rests any more")
 

@@ -35,7 +35,7 @@ def settle_protections(
         if guard.is_live or guard.protection.settled_at is not None:
             continue
         try:
-            item = _settle(guard, protections, store, clock, is_replaced=_is_replaced(guard, known))
+            item = _settle(guard, known, protections, store, clock)
         except RetryableError:
             raise
         except FksError as error:  # one's trouble must not keep the others waiting
@@ -52,7 +52,7 @@ def _is_replaced(guard: Guard, known: Sequence[Guard]) -> bool:
 
 
 def _settle(
-    guard: Guard, protections: ProtectionStore, store: PortfolioStore, clock: Clock, *, is_replaced: bool
+    guard: Guard, known: Sequence[Guard], protections: ProtectionStore, store: PortfolioStore, clock: Clock
 ) -> Item | None:
     protection = guard.protection
     fills = [fill for order in guard.orders for fill in order.fills]
@@ -64,8 +64,8 @@ def _settle(
     held = find_position(store, protection.account, protection.symbol)
     closed = newest.get(protection.symbol) if held is None else None
     message = None
-    if fills or not is_replaced:
-        message = write_ended(guard, held, _if_closed(closed), clock.now())
+    if fills or not _is_replaced(guard, known):
+        message = write_ended(guard, held, _if_closed(closed), clock.now(), known=known)
     protections.settle(protection, clock.now(), message)
     if not fills:
         return None

@@ -171,7 +171,11 @@ def test_what_ended_is_placed_again_or_not_by_how_it_ended() -> None:
     refused = guard(OrderState.REJECTED, outcome=AttemptOutcome.REFUSED)
     assert refused.ending is Ending.REFUSED
     assert need(hold(), refused) is Need.PLACE and need(hold(), replace_look(refused)) is Need.NOTHING
-    assert guard(OrderState.EXPIRED).ending is Ending.EXPIRED
+    expired = replace_look(guard(OrderState.EXPIRED))
+    assert expired.ending is Ending.EXPIRED
+    assert need(hold(), expired) is Need.PLACE  # at once, but not over and over
+    assert need(hold(), expired, expired) is Need.NOTHING and need(hold(), refused, expired) is Need.PLACE
+    assert need(hold(), expired, refused, guard(OrderState.EXPIRED)) is Need.PLACE
     halted = Guard(refused.protection, tuple(replace(one, refusal="halted") for one in refused.orders))
     assert halted.ending is Ending.RELEASED
     sold = guard(OrderState.EXPIRED, sold="2")
@@ -215,3 +219,23 @@ def test_what_follows_a_part_that_was_sold_is_what_the_next_chain_does() -> None
     ended = guard(OrderState.EXPIRED, sold="0.5")
     assert "what is left is protected by the next chain" in told(ended, hold("1.505"))
     assert "not protected by the next chain: the price is at or below" in told(ended, hold("1.505", price="89"))
+
+
+def test_that_nothing_rests_is_told_again_after_something_has_rested() -> None:
+    def key(one: Guard, *known: Guard) -> str:
+        message = write_ended(one, hold(), None, NOW, known=known)
+        assert message is not None and "Not protected" in message.title
+        return message.deduplication_key
+
+    def name(one: Guard, at: datetime) -> Guard:
+        named = replace(one.protection, protection_id=f"{at:%H%M}", created_at=at)
+        return replace(one, protection=named)
+
+    hours = [NOW + timedelta(hours=number) for number in range(5)]
+    refused = [name(guard(OrderState.REJECTED, outcome=AttemptOutcome.REFUSED), at) for at in hours]
+    expired = [name(guard(OrderState.EXPIRED), at) for at in hours]
+    assert key(expired[0], *expired[:1]) != key(expired[2], *expired[:3])
+    assert key(refused[0], *refused[:1]) == key(refused[1], *refused[:2])
+    rested = name(guard(OrderState.CANCELLED, released_at=NOW, release_why="a sale"), hours[2])
+    assert key(refused[3], *refused[:2], rested, refused[3]) != key(refused[0], *refused[:1])
+    assert key(refused[4], rested, *refused[3:]) == key(refused[3], rested, refused[3])
