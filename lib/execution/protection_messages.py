@@ -72,16 +72,27 @@ def _is_older(one: Protection, other: Protection) -> bool:
     return same and one.created_at < other.created_at
 
 
-def write_protecting_failed(held: HeldPosition, error: str, at: datetime) -> Message:
-    """Write the warning that a position's protection could not be brought up to date; at most one an hour."""
+def write_protecting_failed(account: str, symbol: str, error: str, at: datetime, *, is_held: bool) -> Message:
+    """Write the warning that a symbol's protective orders could not be brought up to date; at most one an hour.
+
+    Args:
+        account: Whose.
+        symbol: Of the orders.
+        error: What went wrong.
+        at: UTC.
+        is_held: Whether there is a position; without one they may sell what else is on the account.
+    """
     slot = (at - EPOCH) // TRY_AGAIN
-    key = f"protecting failed:{held.account}:{held.symbol}:{held.position.opened_by}:{slot}"
+    key = f"protecting failed:{account}:{symbol}:{slot}"
+    danger = (
+        WATCHED if is_held else "The position is closed: what still rests may sell what else the account has of it."
+    )
     body = (
-        f"The protective orders of {held.symbol} could not be brought up to date: {error.rstrip('.')}.\n{WATCHED}\n"
+        f"The protective orders of {symbol} could not be brought up to date: {error.rstrip('.')}.\n{danger}\n"
         "What to do: nothing if it passes, since the next chain tries again; otherwise look at the account's open "
         "orders there."
     )
-    title = f"🛑 Protection failed: {held.symbol} ({held.account})"
+    title = f"🛑 Protection failed: {symbol} ({account})"
     return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
 
 

@@ -27,6 +27,7 @@ from lib.tasks.protected import is_on, judge_positions, load_known, settle_prote
 from lib.tasks.trading import make_gate, placing_rules_of
 
 TASK = "protect_positions"
+ROOM_SECONDS = 1.5  # between two symbols: an exit that waits for the account asks each second (PlacingRules)
 logger = logging.getLogger(__name__)
 
 
@@ -82,12 +83,36 @@ async def _protect_account(platform: Platform, account: str, halted: Halted, *, 
         return (*items, Item(name=name, status=Status.SKIPPED, detail=detail))
     gate = await _make_gate(platform, account, halted)
     try:
-        async with _open_placing(platform, account, gate) as placing:
-            work = _Work(platform, account, gate, placing, again)
-            items += [await work.bring_up_to_date(symbol) for symbol in due]
+        for number, symbol in enumerate(due):
+            if number:
+                await asyncio.sleep(ROOM_SECONDS)
+            items.append(await _bring_up_to_date(platform, account, gate, symbol, again=again))
     except AccountBusy as error:  # it holds the lock for a sale, or for this; the next chain looks again
         return (*items, Item(name=name, status=Status.SKIPPED, detail=str(error)))
     return tuple(items)
+
+
+async def _bring_up_to_date(platform: Platform, account: str, gate: Gate, symbol: str, *, again: bool) -> Item:
+    """Do what the protection of one symbol needs; its trouble is an item, and told, at most once an hour."""
+    try:
+        async with _open_placing(platform, account, gate) as placing:
+            await learn_unfinished(placing, symbol)
+            await update_positions(platform, account)  # what an order has sold is not protected again
+            item = await _Work(platform, account, gate, placing, again).bring_up_to_date(symbol)
+        await settle_protections(platform, account)
+    except (AccountBusy, DatabaseUnavailable):
+        raise
+    except Exception as error:  # the other positions are to be protected all the same
+        if isinstance(error, CheckRefused) and error.code == Refusal.HALTED:
+            await _tell_of_halt(platform, account, symbol, str(error))
+            return Item(name=f"{account} {symbol}", status=Status.SKIPPED, detail=str(error))
+        logger.warning("The protection of %s %s: %s", account, symbol, error, exc_info=not isinstance(error, FksError))
+        failed = failed_item(f"{account} {symbol}", error)
+        is_held = await find_held(platform, account, symbol) is not None
+        message = write_protecting_failed(account, symbol, failed.detail, platform.clock.now(), is_held=is_held)
+        await asyncio.to_thread(platform.notifications.record, message)
+        return failed
+    return item
 
 
 async def _tell_of_halt(platform: Platform, account: str, symbol: str, why: str) -> None:
@@ -127,7 +152,7 @@ async def _open_placing(platform: Platform, account: str, gate: Gate) -> AsyncIt
 
 @dataclass
 class _Work:
-    """One run for one account, as its only writer."""
+    """One symbol of an account, as the account's only writer."""
 
     platform: Platform
     account: str
@@ -136,27 +161,8 @@ class _Work:
     again: bool
 
     async def bring_up_to_date(self, symbol: str) -> Item:
-        """Do what the protection of one symbol needs; its trouble is an item, and told, at most once an hour."""
+        """Do what the protection of one symbol needs."""
         held = await find_held(self.platform, self.account, symbol)
-        try:
-            await learn_unfinished(self.placing, symbol)
-            await update_positions(self.platform, self.account)  # what an order has sold is not protected again
-            held = await find_held(self.platform, self.account, symbol)
-            item = await self._work(symbol, held)
-            await settle_protections(self.platform, self.account)
-        except DatabaseUnavailable:
-            raise
-        except FksError as error:  # the other positions are to be protected all the same
-            if isinstance(error, CheckRefused) and error.code == Refusal.HALTED:
-                return await self._stay(symbol, str(error))
-            logger.warning("The protection of %s %s: %s", self.account, symbol, error)
-            if held is not None:
-                message = write_protecting_failed(held, str(error), self.platform.clock.now())
-                await asyncio.to_thread(self.platform.notifications.record, message)
-            return failed_item(f"{self.account} {symbol}", error)
-        return item
-
-    async def _work(self, symbol: str, held: HeldPosition | None) -> Item:
         known = await load_known(self.platform, self.account, symbol)
         now, wanted = self.platform.clock.now(), is_on(self.platform, self.account)
         judged = judge(held, known, is_on=wanted, now=now, again=self.again)
@@ -193,10 +199,6 @@ class _Work:
         else:
             check_halt(await self.gate.halted())
 
-    async def _stay(self, symbol: str, why: str) -> Item:
-        await _tell_of_halt(self.platform, self.account, symbol, why)
-        return self._note(symbol, why, Status.SKIPPED)
-
     async def _release(self, live: Sequence[Guard], why: str) -> list[Guard]:
         return await release_protections(
             live, placing=self.placing, store=self._store, why=why, clock=self.platform.clock
@@ -219,7 +221,7 @@ class _Work:
             note = f" ({guard.protection.note})" if guard.protection.note else ""
             return self._note(symbol, f"protected: {guard.protection.describe()}{note}")
         if any(order.refusal == Refusal.HALTED for order in guard.orders):
-            return await self._stay(symbol, guard.why_refused)
+            raise CheckRefused(Refusal.HALTED, guard.why_refused)
         return self._note(symbol, guard.protection.refusal or describe_orders(guard), Status.PARTIAL)
 
     async def _plan(self, held: HeldPosition, known: Sequence[Guard]) -> Planned | None:

@@ -10,7 +10,8 @@ from decimal import Decimal
 import pytest
 
 from lib.adapters.exchange.account import BinanceAccount
-from lib.errors import CheckRefused, OrderRefused
+from lib.adapters.exchange.orders import BinanceOrders
+from lib.errors import CheckRefused, DataError, OrderRefused
 from lib.portfolio.fills import Fill
 from lib.results import Status, TaskResult
 from lib.settings import load_settings
@@ -68,6 +69,15 @@ class LateAccount(BinanceAccount):
 
     async def fetch_fills(self, symbol: str, from_id: int) -> Sequence[Fill]:
         return []
+
+
+class SoreVenue(BinanceOrders):
+    """One that cancels nothing."""
+
+    error: Exception
+
+    async def cancel(self, symbol: str, client_order_id: str) -> None:
+        raise self.error
 
 
 def told_of(result: TaskResult) -> str:
@@ -263,6 +273,30 @@ async def test_who_cancels_it_by_hand_is_told_and_not_worked_against(protected_d
     await desk.set_limits("0.92", "1.2")
     await desk.protect()
     assert len(desk.open()) == 2
+
+
+async def test_an_order_of_a_closed_position_that_cannot_be_cancelled_is_told(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    desk.desk.world.simulator.control.request("POST", "/deposit", asset="SOL", amount="1000")
+    await desk.protect()
+    [(_, whole, _), _], sound = desk.open(), desk.desk.platform
+    real = sound.accounts[LIVE]
+    assert isinstance(real, BinanceAccount)
+    client = SignedClient(desk.desk.world.simulator, API_KEY, API_SECRET)
+    await asyncio.to_thread(client.post, "/order", symbol=NAME, side="SELL", type="MARKET", quantity=str(whole))
+    await desk.desk.update()
+    assert desk.desk.position() is None and await desk.is_due()
+    for error, said in ((DataError("no such thing"), "no such thing"), (ZeroDivisionError(), "unexpected ZeroDiv")):
+        venue = SoreVenue(real.link, LIVE)
+        venue.error = error
+        trading = replace(sound.trading, venues={**sound.trading.venues, LIVE: venue})
+        desk.desk.platform = replace(sound, trading=trading)
+        assert said in told_of(await desk.protect())
+    (told,) = desk.desk.told("Protection failed")
+    assert "may sell what else" in told
+    desk.desk.platform = sound
+    await desk.protect()
+    assert desk.open() == []
 
 
 async def test_what_cannot_be_protected_is_left_to_the_policy_and_told_once(protected_desk: ProtectedDesk) -> None:
