@@ -17,6 +17,7 @@ from lib.results import Status, TaskResult
 from lib.settings import load_settings
 from lib.tasks import allocation, exits, portfolio, protected, protecting, rebalancing
 from lib.tasks.reconciling import reconcile_orders
+from lib.tasks.trading import open_trading
 from tests.orders.conftest import LIVE, OrderDesk
 from tests.simulator.signed_client import SignedClient
 from tests.simulators import API_KEY, API_SECRET
@@ -273,6 +274,30 @@ async def test_who_cancels_it_by_hand_is_told_and_not_worked_against(protected_d
     await desk.set_limits("0.92", "1.2")
     await desk.protect()
     assert len(desk.open()) == 2
+
+
+async def test_an_exit_gets_the_account_between_two_symbols(protected_desk: ProtectedDesk) -> None:
+    desk = protected_desk
+    platform, other = desk.desk.platform, "LINK/USDT"
+    price = desk.desk.position(other).price
+    await portfolio.set_stop_loss(
+        platform,
+        LIVE,
+        other,
+        round(price * Decimal("0.9"), 2),
+        round(price * Decimal("1.2"), 2),
+        remove_stop_loss=False,
+        remove_take_profit=False,
+    )
+
+    async def exit_when_the_first_rests() -> set[str]:
+        while not await asyncio.to_thread(desk.open):  # noqa: ASYNC110 - the exchange is another process
+            await asyncio.sleep(0.05)
+        async with open_trading(platform, LIVE, desk.desk.halted, is_exit=True):
+            return {one["symbol"] for one in desk.desk.booked()}
+
+    result, seen = await asyncio.gather(desk.protect(), exit_when_the_first_rests())
+    assert result.counts == {"protected positions": 2} and len(seen) == 1
 
 
 async def test_an_order_of_a_closed_position_that_cannot_be_cancelled_is_told(protected_desk: ProtectedDesk) -> None:
