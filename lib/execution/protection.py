@@ -24,6 +24,7 @@ from lib.portfolio.fills import Balance
 from lib.portfolio.money import format_number
 
 ZERO = Decimal(0)
+SHORT = "the rest is not free, or not on the account"  # ends what a `Protection.note` says of a quantity
 
 
 class Ending(StrEnum):
@@ -80,6 +81,11 @@ class Protection:
     def name(self) -> str:
         """For messages and items: "demo SOL/USDT protection"."""
         return f"{self.account} {self.symbol} protection"
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it was made for less than the position because not all of it was free: the sizes differ then."""
+        return SHORT in self.note
 
     @property
     def plan(self) -> str:

@@ -74,11 +74,11 @@ def _judge_live(held: HeldPosition, live: Sequence[Guard], now: datetime) -> Jud
     bare = position.quantity - last.locked
     if bare < 0 and -bare >= position.quantity_step:
         return Judgement(Need.REPLACE, f"the position is {format_number(-bare)} smaller")
+    if not protection.is_short and bare > max(position.quantity_step, position.quantity * TOLERANCE):
+        return Judgement(Need.REPLACE, f"the position is {format_number(bare)} larger")
     if protection.note:
         is_due = now - protection.looked_at >= TRY_AGAIN
         return Judgement(Need.REPLACE if is_due else Need.NOTHING, f"protected in part: {protection.note}")
-    if bare > max(position.quantity_step, position.quantity * TOLERANCE):
-        return Judgement(Need.REPLACE, f"the position is {format_number(bare)} larger")
     return Judgement(Need.NOTHING, f"protected: {protection.describe()}")
 
 
@@ -105,4 +105,4 @@ def _is_of_now(held: HeldPosition, last: Guard) -> bool:
     if (protection.stop_loss, protection.take_profit) != (held.stop_loss, held.take_profit):
         return False
     bare = abs(position.quantity - (protection.quantity - last.executed_quantity))
-    return bool(protection.note) or bare <= max(position.quantity_step, position.quantity * TOLERANCE)
+    return protection.is_short or bare <= max(position.quantity_step, position.quantity * TOLERANCE)

@@ -15,7 +15,7 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from lib.errors import OrderRefused
 from lib.execution.checks import calc_bound
 from lib.execution.orders import OrderIntent, OrderKind, make_client_order_id
-from lib.execution.protection import Guard, Protection
+from lib.execution.protection import SHORT, Guard, Protection
 from lib.market.book import OrderBook
 from lib.portfolio.fills import Balance, Side
 from lib.portfolio.money import EXACT, format_number
@@ -42,7 +42,12 @@ class Planned:
         mine, its = self.protection, guard.protection
         if (mine.stop_loss, mine.take_profit) != (its.stop_loss, its.take_profit):
             return False
-        return bool(mine.refusal) or (mine.quantity == its.quantity and (len(self.intents) > 1) == guard.has_target)
+        is_same = (mine.quantity, mine.is_short, len(self.intents) > 1) == (
+            its.quantity,
+            its.is_short,
+            guard.has_target,
+        )
+        return bool(mine.refusal) or is_same
 
     def is_refused_again(self, known: Sequence[Guard]) -> bool:
         """Tell whether nothing can be sent, and the newest protection says so already of the same limits."""
@@ -145,10 +150,7 @@ def _limits_of(one: Guard) -> tuple[Decimal | None, Decimal | None]:
 def _describe_short(held: HeldPosition, free: Decimal, step: Decimal, quantity: Decimal) -> str:
     if held.position.quantity - free <= step:
         return ""
-    return (
-        f"{format_number(quantity)} of {format_number(held.position.quantity)}: the rest is not free, or not on the "
-        "account"
-    )
+    return f"{format_number(quantity)} of {format_number(held.position.quantity)}: {SHORT}"
 
 
 def _find_refusal(held: HeldPosition, quantity: Decimal, limit: Decimal, listing: Listing) -> str:

@@ -146,13 +146,24 @@ def test_without_a_position_a_stop_or_the_setting_it_is_released() -> None:
 
 
 def test_one_that_protects_a_part_is_looked_at_again_after_an_hour() -> None:
-    assert need(hold(), guard(note="1 of 2")) is Need.REPLACE
-    assert need(hold("3"), replace_look(guard(note="1 of 2"))) is Need.NOTHING
-    assert need(hold(stop="91"), replace_look(guard(note="1 of 2"))) is Need.REPLACE
+    short = plan(hold(), see(free="1.5")).protection.note
+    assert need(hold(), guard(note=short)) is Need.REPLACE
+    assert need(hold("3"), replace_look(guard(note=short))) is Need.NOTHING
+    assert need(hold(stop="91"), replace_look(guard(note=short))) is Need.REPLACE
     planned = plan(hold(), see())
     assert planned.is_no_better(guard())
     assert not plan(hold(stop="91"), see()).is_no_better(guard())
     assert not plan(hold("3"), see()).is_no_better(guard())
+
+
+def test_one_without_its_take_profit_follows_the_size_of_the_position() -> None:
+    note = plan(hold(), see(bid="119.9", ask="120")).protection.note
+    assert need(hold(), replace_look(guard(note=note))) is Need.NOTHING
+    assert need(hold("4"), replace_look(guard(note=note))) is Need.REPLACE
+    by_hand = replace_look(guard(OrderState.CANCELLED, note=note))
+    assert need(hold(), by_hand) is Need.NOTHING and need(hold("4"), by_hand) is Need.PLACE
+    short = plan(hold(), see(free="1.5", bid="119.9", ask="120")).protection.note
+    assert need(hold("4"), replace_look(guard(note=short))) is Need.NOTHING  # no more of it may be free
 
 
 def replace_look(one: Guard) -> Guard:
