@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -24,6 +24,7 @@ from lib.portfolio.fills import Balance
 from lib.portfolio.money import format_number
 
 ZERO = Decimal(0)
+TRY_AGAIN = timedelta(hours=1)  # what was refused, and what could not be protected as a whole
 SHORT = "the rest is not free, or not on the account"  # ends what a `Protection.note` says of a quantity
 
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from lib.execution.orders import Order, OrderKind
-from lib.execution.protection import Ending, Guard, Protection
-from lib.execution.protection_needs import TRY_AGAIN, judge
+from lib.execution.protection import TRY_AGAIN, Ending, Guard, Protection
+from lib.execution.protection_needs import judge
 from lib.execution.ticket_messages import describe_position
 from lib.execution.ticket_report import describe_fills
 from lib.notifications.messages import Message, MessageType, Severity
@@ -64,6 +64,26 @@ def _write_unprotected(guard: Guard, known: Sequence[Guard], at: datetime) -> Me
         f"again at least every {TRY_AGAIN.total_seconds() / 60:.0f} minutes, and by the flow protect-positions at once."
     )
     title = f"🛑 Not protected on the exchange: {protection.symbol} ({protection.account})"
+    return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
+
+
+def write_target_refused(guard: Guard, at: datetime) -> Message:
+    """Write the note that a stop loss rests without its take profit, which the exchange refused; once for its limits.
+
+    Args:
+        guard: The one that was refused; another one rests in its place.
+        at: UTC.
+    """
+    protection = guard.protection
+    body = (
+        f"The stop loss of {protection.symbol} ({protection.describe()}) rests on the exchange without its take "
+        f"profit: {guard.why_refused.rstrip('.')}.\nThe five-minute check of take profits goes on, by the account's "
+        "take_profit_policy.\nWhat to do: set another take profit with the flow set-stop-loss if the reason is in it; "
+        f"without that it is tried again every {TRY_AGAIN.total_seconds() / 60:.0f} minutes."
+    )
+    title = f"🎯 Take profit not on the exchange: {protection.symbol} ({protection.account})"
+    limits = f"{protection.opened_by}:{protection.describe()}"
+    key = f"target refused:{protection.account}:{protection.symbol}:{limits}"
     return Message(MessageType.STOP_LOSS, Severity.WARNING, title, body, key, at)
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
-from lib.execution.protection import Ending, Guard
+from lib.execution.protection import TRY_AGAIN, Ending, Guard
 from lib.portfolio.money import format_number
 from lib.portfolio.stores import HeldPosition
 
-TRY_AGAIN = timedelta(hours=1)  # what was refused, and what could not be protected as a whole
 TOLERANCE = Decimal("0.01")  # of a position; a smaller rest without protection is not worth a replacement
 
 

@@ -15,7 +15,7 @@ from decimal import ROUND_CEILING, Decimal, localcontext
 from lib.errors import OrderRefused
 from lib.execution.checks import calc_bound
 from lib.execution.orders import OrderIntent, OrderKind, make_client_order_id
-from lib.execution.protection import SHORT, Guard, Protection
+from lib.execution.protection import SHORT, TRY_AGAIN, Guard, Protection
 from lib.market.book import OrderBook
 from lib.portfolio.fills import Balance, Side
 from lib.portfolio.money import EXACT, format_number
@@ -82,7 +82,7 @@ def plan_protection(held: HeldPosition, known: Sequence[Guard], market: Market, 
     """Return what would protect a position now; None when the price is at the stop loss already.
 
     The take profit is left out where the price has reached it, and where the exchange refused it with these limits
-    before: the stop loss matters more.
+    within the hour, for whatever reason: the stop loss matters more.
 
     Args:
         held: With a stop loss.
@@ -104,7 +104,7 @@ def plan_protection(held: HeldPosition, known: Sequence[Guard], market: Market, 
         return None
     free = market.balance.free if market.balance else ZERO
     quantity = floor_to_step(min(held.position.quantity, free), step)
-    target, why_alone = _find_target(held, known, book, tick)
+    target, why_alone = _find_target(held, known, market, now)
     notes = [_describe_short(held, free, step, quantity), why_alone]
     protection = Protection(
         account=held.account,
@@ -127,17 +127,19 @@ def plan_protection(held: HeldPosition, known: Sequence[Guard], market: Market, 
 
 
 def _find_target(
-    held: HeldPosition, known: Sequence[Guard], book: OrderBook, tick: Decimal
+    held: HeldPosition, known: Sequence[Guard], market: Market, now: datetime
 ) -> tuple[Decimal | None, str]:
     """Return the take profit's price, cut to the tick upwards, or why there is none beside the stop loss."""
-    if held.take_profit is None:
+    book, tick = market.book, market.listing.price_step
+    if held.take_profit is None or tick is None:
         return None, ""
     with localcontext(EXACT):
         target = (held.take_profit / tick).to_integral_value(rounding=ROUND_CEILING) * tick
     if target <= (book.asks or book.bids)[0].price:
         return None, "without its take profit, which the price has reached"
-    limits = (held.stop_loss, held.take_profit)
-    refused = [one for one in known if one.target_was_refused and _limits_of(one) == limits]
+    limits, oldest = (held.stop_loss, held.take_profit), now - TRY_AGAIN
+    fresh = [one for one in known if one.protection.created_at > oldest]
+    refused = [one for one in fresh if one.target_was_refused and _limits_of(one) == limits]
     if refused:
         return None, f"without its take profit, which the exchange refused: {refused[-1].why_refused}"
     return target, ""

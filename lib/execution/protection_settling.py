@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from lib.errors import FksError, RetryableError
 from lib.execution.protection import Guard, ProtectionStore
-from lib.execution.protection_messages import write_ended
+from lib.execution.protection_messages import write_ended, write_target_refused
 from lib.portfolio.ledger import Position
 from lib.portfolio.stores import HeldPosition, PortfolioStore
 from lib.ports import Clock
@@ -66,6 +66,8 @@ def _settle(
     message = None
     if fills or not _is_replaced(guard, known):
         message = write_ended(guard, held, _if_closed(closed), clock.now(), known=known)
+    elif guard.target_was_refused:
+        message = write_target_refused(guard, clock.now())
     protections.settle(protection, clock.now(), message)
     if not fills:
         return None

@@ -95,10 +95,14 @@ def test_without_a_target_or_beyond_it_the_stop_rests_alone() -> None:
     assert len(plan(hold(target=None), see()).intents) == 1
     reached = plan(hold(), see(bid="119.9", ask="120"))
     assert len(reached.intents) == 1 and "which the price has reached" in reached.protection.note
-    refused = guard(OrderState.REJECTED, outcome=AttemptOutcome.REFUSED)
+    long_ago = guard(OrderState.REJECTED, outcome=AttemptOutcome.REFUSED)
+    refused = replace(long_ago, protection=replace(long_ago.protection, created_at=NOW - timedelta(minutes=59)))
     assert len(plan(hold(), see(), (refused,)).intents) == 1
+    assert len(plan(hold(), see(), (long_ago,)).intents) == 2  # offered again each hour
     assert len(plan(hold(target="130"), see(), (refused,)).intents) == 2  # other limits
-    assert len(plan(hold(), see(), (guard(OrderState.REJECTED),)).intents) == 2  # withdrawn, not refused
+    assert (
+        len(plan(hold(), see(), (replace(refused, orders=guard(OrderState.REJECTED).orders),)).intents) == 2
+    )  # withdrawn, not refused
 
 
 def test_what_cannot_be_sent_says_why() -> None:

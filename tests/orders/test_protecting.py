@@ -335,6 +335,8 @@ async def test_what_cannot_be_protected_is_left_to_the_policy_and_told_once(prot
     assert "which the exchange refused" in told_of(await desk.protect())
     assert [one[0] for one in desk.open()] == ["STOP_LOSS_LIMIT"]
     assert not await desk.is_due()
+    (told,) = desk.desk.told("Take profit not on the exchange")
+    assert "again every 60 minutes" in told
 
     await desk.set_limits("0.95", None)
     desk.desk.world.query("UPDATE symbols SET min_notional = 1000000")
