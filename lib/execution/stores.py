@@ -70,8 +70,15 @@ class OrderStore(Protocol):
         """
         ...
 
-    def load_orders(self, account: str, *, since: datetime | None = None, plan: str | None = None) -> Sequence[Order]:
-        """Return the account's orders by creation: those created since, or of one plan, or all."""
+    def load_orders(
+        self,
+        account: str,
+        *,
+        since: datetime | None = None,
+        plan: str | None = None,
+        filled_after: datetime | None = None,
+    ) -> Sequence[Order]:
+        """Return the account's orders by creation: those created since, of one plan, with a later fill, or all."""
         ...
 
     def load_unfinished(self, account: str) -> Sequence[Order]:

@@ -121,24 +121,28 @@ async def rebalance_portfolio(platform: Platform, account: str, plan_id: int, st
             prices=platform.exchange,
             clock=platform.clock,
             options=rebalance_options_of(platform.settings),
-            make_room=lambda intent: _make_room(platform, intent, placing, starter.halted),
+            make_room=lambda intent: _make_room(platform, plan, intent, placing, starter.halted),
         )
 
 
-async def _make_room(platform: Platform, intent: OrderIntent, placing: Placing, halted: Halted) -> None:
+async def _make_room(
+    platform: Platform, plan: StoredPlan, intent: OrderIntent, placing: Placing, halted: Halted
+) -> None:
     """Cancel what protects a position before a leg sells of it, once every check would let the leg through.
 
     Raises:
         CheckRefused: See `Gate.check`; the position stays protected.
-        OrderRefused: What protects it has sold meanwhile, so the plan is not of what is held.
+        OrderRefused: What protects it has sold since the plan was priced, so the plan is not of what is held.
     """
     account, symbol = intent.account, intent.symbol
+    filled = await asyncio.to_thread(platform.trading.orders.load_orders, account, filled_after=plan.priced_at)
+    sold = any(one.intent.may_rest and one.intent.symbol == symbol for one in filled)  # only protective orders rest
     live = [one for one in await load_known(platform, account, symbol) if one.is_live]
-    if not live:
-        return
-    gate = await make_gate(platform, account, halted)
-    await replace(gate, freed=await load_locked(platform, account)).check(intent)
-    if has_sold(live, await release_for_sale(platform, account, symbol, placing)):
+    if live and not sold:
+        gate = await make_gate(platform, account, halted)
+        await replace(gate, freed=await load_locked(platform, account)).check(intent)
+        sold = has_sold(live, await release_for_sale(platform, account, symbol, placing))
+    if sold:
         raise OrderRefused(f"What protects {symbol} on the exchange has sold of it meanwhile. Plan anew.")
 
 

@@ -102,3 +102,18 @@ async def test_a_stored_order_of_a_leg_that_is_refused_is_withdrawn(plan_desk: P
     unfinished = desk.desk.platform.trading.orders.load_unfinished(LIVE)
     assert [order.intent.may_rest for order in unfinished] == [True, True]  # what protects
     assert desk.open() == before and len(before) == 2
+
+
+async def test_a_plan_that_goes_on_sells_nothing_of_what_its_protection_has_sold_meanwhile(plan_desk: PlanDesk) -> None:
+    """More is on the account than in the position, so the balance alone would allow the sale."""
+    desk = plan_desk.desk
+    desk.desk.world.simulator.control.request("POST", "/deposit", asset="SOL", amount="1000")
+    plan_desk.begin()
+    desk.jump("0.895")
+    await desk.desk.update()  # by the chain, which settles it
+    desk.jump("1")
+    await plan_desk.run()
+    sales = desk.desk.world.query("SELECT kind FROM order_intents WHERE symbol = :symbol", symbol=SYMBOL)
+    assert sorted(sales) == [("limit_maker",), ("stop_loss_limit",)]
+    state, reason = plan_desk.outcome()
+    assert state is LegState.FAILED and "has sold of it meanwhile" in reason

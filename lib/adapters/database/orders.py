@@ -29,6 +29,9 @@ from lib.execution.orders import Order, OrderIntent, OrderState, check_transitio
 
 ORDERS_LOCK = 0x4F52  # "OR": the class of the writers' advisory locks
 IS_UNFINISHED = ORDERS.c.state.in_([state.value for state in OrderState if not state.is_final])
+OF_INTENT = select(FILLS.c.fill_id).where(
+    FILLS.c.account == INTENTS.c.account, FILLS.c.client_order_id == INTENTS.c.client_order_id
+)
 # What was filled, and of unfinished orders also the rest, at the price that they were decided at; without exits and
 # protective orders, the only ones of their kinds.
 NOTIONAL = text("""
@@ -63,11 +66,19 @@ class DatabaseOrders:
             _take_lock(connection, account)
             yield DatabaseOrderDesk(connection, account)
 
-    def load_orders(self, account: str, *, since: datetime | None = None, plan: str | None = None) -> Sequence[Order]:
+    def load_orders(
+        self,
+        account: str,
+        *,
+        since: datetime | None = None,
+        plan: str | None = None,
+        filled_after: datetime | None = None,
+    ) -> Sequence[Order]:
         """See `OrderStore`."""
         conditions = [INTENTS.c.account == account]
         conditions += [] if since is None else [INTENTS.c.created_at >= since]
         conditions += [] if plan is None else [INTENTS.c.plan == plan]
+        conditions += [] if filled_after is None else [OF_INTENT.where(FILLS.c.filled_at > filled_after).exists()]
         with self._reading(account) as connection:
             return load_orders(connection, *conditions)
 
