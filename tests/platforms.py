@@ -89,9 +89,10 @@ def world(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]
 
 
 @pytest.fixture
-def prefect_world(world: World, prefect_server: PrefectServer) -> Iterator[World]:
-    """A world whose flows run in this process against the session's Prefect server."""
+def prefect_world(world: World, prefect_server: PrefectServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    """A world whose flows run in this process, and in those it starts, against the session's Prefect server."""
     api_url = prefect_server.env["PREFECT_API_URL"]
+    monkeypatch.setenv("PREFECT_API_URL", api_url)  # a child without it would start a server of its own
     with temporary_settings({PREFECT_API_URL: api_url}):
         asyncio.run(save_database_block(SecretStr(world.database_url)))
         yield world
