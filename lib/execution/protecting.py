@@ -52,7 +52,8 @@ async def _cancel(order: Order, placing: Placing) -> Order:
     if not ended.state.is_final:
         raise OutcomeUnknown(
             f"The protective order {ended.name} is {ended.state}, and nothing is sold before its end is known. Start "
-            "this again: it is looked up first."
+            "this again: it is looked up first. Where the exchange does not know it any more, the flow withdraw-order "
+            "ends it."
         )
     return ended
 
